@@ -1,0 +1,36 @@
+# make book: the rendered book in _build/html    make test: all tests    make lab: JupyterLab    make clean: remove builds
+# Each makes .venv when it is missing or older than the dependencies. Another interpreter: make book PYTHON=python3.12
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.10 python3 python 2>/dev/null))
+CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
+BIN := .venv/bin
+
+.PHONY: book test lab lint clean distclean
+.DELETE_ON_ERROR:
+
+book: .venv/.ready
+	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --quiet rules -- book
+	@echo "Open _build/html/index.html"
+
+test: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/pytest
+
+lab: .venv/.lab
+	$(BIN)/jupyter lab notebooks
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[book,test]"
+	@$(BIN)/python -c "import cv2" || { echo "OpenCV needs the system libraries libGL and glib: apt-get install libgl1 libglib2.0-0"; exit 1; }
+	touch $@
+
+.venv/.lab: .venv/.ready
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[lab]"
+	touch $@
+
+clean:
+	rm -rf _build book/_executed logs .snakemake .pytest_cache .ruff_cache
+
+distclean: clean
+	rm -rf .venv data cache runs

@@ -1,0 +1,96 @@
+# params -> executed notebooks and run folders -> book. Nothing that is up to date runs again.
+#   snakemake --cores 2 book                   everything          snakemake --cores 2 runs/sta_drn/k-4/metrics.json   one run
+#   snakemake --executor slurm --jobs 8 book   on a cluster, with snakemake-executor-plugin-slurm
+# A run is started anew when its parameters, the library or the notebook's computing cells change (params: code).
+import json
+from pathlib import Path
+
+import yaml
+
+from depnb import runs
+
+PAPERS = ["sta_drn"]
+TABLES = {paper: yaml.safe_load(Path(f"params/{paper}/ablations.yaml").read_text()) for paper in PAPERS}
+# Quiet notebooks; processes share the cores, so that waiting threads must not spin.
+QUIET = "TQDM_DISABLE=1 OMP_WAIT_POLICY=PASSIVE PYDEVD_DISABLE_FILE_VALIDATION=1"
+
+
+def parameters(wildcards):
+    """Overrides of a run, as YAML for papermill."""
+    return json.dumps(TABLES[wildcards.paper]["runs"][wildcards.name]["parameters"] | {
+        "run_dir": f"runs/{wildcards.paper}/{wildcards.name}", "explain_videos": 1})
+
+
+def quick(paper):
+    return yaml.safe_load(Path(f"params/{paper}/{TABLES[paper]['base']}").read_text())
+
+
+def corpus_of(wildcards):
+    """Marker of the extracted features of the corpus that a run reads."""
+    p = quick(wildcards.paper) | TABLES[wildcards.paper]["runs"][wildcards.name]["parameters"]
+    return (f"logs/features/{p['corpus']}-{p['simulated_participants']}-effect{p['simulated_effect']:g}"
+            f"-seed{p['simulated_seed']}-step{p['frame_step']}-size{p['image_size']}")
+
+
+wildcard_constraints:
+    paper="[a-z_]+", name="[a-z0-9-]+", layout="[a-z0-9]+", participants=r"\d+", effect=r"[\d.]+", seed=r"\d+",
+
+
+rule book:
+    input:
+        notebooks=expand("book/_executed/{paper}.ipynb", paper=PAPERS),
+        pages=[str(p) for p in sorted(Path("book").rglob("*")) if p.is_file() and "_executed" not in p.parts
+               and "__pycache__" not in p.parts],
+        config=["_config.yml", "_toc.yml", "README.md"],
+        code=[str(p) for p in sorted(Path("depnb").rglob("*.py"))],
+    output: "_build/html/index.html"
+    log: "logs/book.txt"
+    shell: "(jupyter-book build . -W -n --keep-going && touch {output}) > {log} 2>&1 || {{ tail -n 30 {log}; exit 1; }}"
+
+
+rule corpus:
+    output: "data/simulated/{layout}-{participants}-effect{effect}-seed{seed}/SIMULATED.json"
+    log: "logs/corpora/{layout}-{participants}-effect{effect}-seed{seed}.txt"
+    threads: workflow.cores or 1
+    shell:
+        "rm -rf $(dirname {output}) && python -m depnb.simulation {wildcards.layout} --root $(dirname {output}) "
+        "--participants {wildcards.participants} --effect {wildcards.effect} --seed {wildcards.seed} "
+        "--workers {threads} > {log} 2>&1"
+
+
+rule features:
+    input: "data/simulated/{layout}-{participants}-effect{effect}-seed{seed}/SIMULATED.json"
+    output: touch("logs/features/{layout}-{participants}-effect{effect}-seed{seed}-step{step}-size{size}")
+    log: "logs/features/{layout}-{participants}-effect{effect}-seed{seed}-step{step}-size{size}.txt"
+    threads: workflow.cores or 1
+    shell:
+        "python -m depnb.features $(dirname {input}) --cache cache --frame-step {wildcards.step} --size {wildcards.size} "
+        "--workers {threads} > {log} 2>&1"
+
+
+rule run:
+    input:
+        corpus_of,
+        base=lambda w: f"params/{w.paper}/{TABLES[w.paper]['base']}",
+    output: "runs/{paper}/{name}/metrics.json"
+    log: notebook="logs/{paper}/{name}.ipynb", text="logs/{paper}/{name}.txt"
+    params: overrides=parameters, code=lambda w: runs.code_fingerprint(w.paper)
+    shell:
+        QUIET + " OMP_NUM_THREADS={threads} papermill -k python3 --no-progress-bar notebooks/{wildcards.paper}.ipynb "
+        "{log.notebook} -f {input.base} -y '{params.overrides}' > {log.text} 2>&1 || {{ tail -n 5 {log.text}; exit 1; }}"
+
+
+rule notebook:
+    input:
+        lambda w: [f"runs/{w.paper}/{name}/metrics.json" for name in TABLES[w.paper]["runs"]],
+        notebook="notebooks/{paper}.ipynb",
+        table="params/{paper}/ablations.yaml",
+        base=lambda w: f"params/{w.paper}/{TABLES[w.paper]['base']}",
+    output: "book/_executed/{paper}.ipynb"
+    log: notebook="logs/{paper}.ipynb", text="logs/{paper}.txt"
+    params: code=lambda w: runs.code_fingerprint(w.paper, everything=True)
+    threads: workflow.cores or 1
+    shell:
+        QUIET + " papermill -k python3 --no-progress-bar {input.notebook} {log.notebook} -f {input.base} "
+        "-p run_dir runs/{wildcards.paper}/quick > {log.text} 2>&1 && cp {log.notebook} {output} "
+        "|| {{ tail -n 5 {log.text}; exit 1; }}"

@@ -1,0 +1,214 @@
+"""What every corpus looks like: sessions, their files, splits that never cut through a participant."""
+
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+MARKER = "SIMULATED.json"           # in the root of a simulated tree; a tree without it counts as licensed
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A questionnaire: its name, the range of its total, and the lowest total that counts as depressed."""
+
+    name: str
+    low: int
+    high: int
+    cutoff: int
+
+
+BDI2 = Scale("BDI-II", 0, 63, 14)   # Beck et al. 1996: 14 and above is at least mild depression
+
+
+class Leak(ValueError):
+    """A participant stands on both sides of a split."""
+
+
+class Corpus:
+    """Sessions of a corpus and access to their files.
+
+    sessions: one row a session: session, participant, gender, split (official: train, validation, test), score,
+    label (score at or above the cut-off). problems: one row a session (or file) left out, with the reason.
+    restricted: true unless the tree is marked as simulated; sessions and participants then go by pseudonym
+    everywhere, and only `write_private_log` knows which file a pseudonym stands for. truth: the planted truth of a
+    simulated tree, else None.
+    """
+
+    def __init__(self, name, root, scale, rows, problems=(), aligned=False):
+        """rows: dicts with session, participant, split, score, files (mapping part -> path), optionally gender;
+        problems: (session, path, sentence) triples; aligned: the frames are face crops already."""
+        self.name, self.root, self.scale, self.aligned = name, Path(root), scale, aligned
+        marker = self.root / MARKER
+        self.truth = json.loads(marker.read_text()) if marker.exists() else None
+        self.restricted = self.truth is None
+        table = pd.DataFrame([{k: v for k, v in row.items() if k != "files"} for row in rows])
+        if table.empty:
+            raise ValueError(f"{root}: no usable session ({len(problems)} left out). {_first(problems, self.restricted)}"
+                             "See 'Your data' in the guide for the expected layout.")
+        if "gender" not in table:
+            table["gender"] = "unknown"
+        labels = table.sort_values("session").to_csv(index=False).encode()
+        self.fingerprint = hashlib.sha256(b"fingerprint" + labels + str(sorted(
+            (str(p.relative_to(self.root)), p.stat().st_size) for row in rows for p in row["files"].values()
+            if p.is_file())).encode()).hexdigest()[:16]
+        # The key comes from the licensed labels: whoever lacks the corpus cannot turn a pseudonym back.
+        key = hashlib.sha256(b"pseudonym" + labels).digest()
+        rename = (lambda kind, value: pseudonym(kind, value, key)) if self.restricted else (lambda kind, value: str(value))
+        self._files = {rename("S", row["session"]): row["files"] for row in rows}
+        table["session"] = [rename("S", s) for s in table["session"]]
+        table["participant"] = [rename("P", p) for p in table["participant"]]
+        table["label"] = (table["score"] >= scale.cutoff).astype(int)
+        columns = ["session", "participant", "gender", "split", "score", "label"]
+        self.sessions = table[columns].sort_values("session", ignore_index=True)
+        self._private = [(rename("S", session), path, sentence) for session, path, sentence in problems]
+        shown = [(name, sentence.replace(session, name)) for (session, _, _), (name, _, sentence)
+                 in zip(problems, self._private, strict=True)]
+        self.problems = pd.DataFrame(shown, columns=["session", "problem"])
+
+    def __len__(self):
+        return len(self.sessions)
+
+    def __getitem__(self, session):
+        if session not in self._files:
+            raise KeyError(f"{self.name}: no session {session!r}; it has {len(self)} sessions, see corpus.sessions.")
+        return Session(session, self._files[session])
+
+    def files(self):
+        """Every file of every session: mapping "session/part" -> path. Paths of a restricted corpus: do not print."""
+        return {f"{session}/{part}": path for session in self.sessions["session"]
+                for part, path in self._files[session].items()}
+
+    def recordings(self):
+        """One row a file: recording ("session/part"), part, and the columns of its session."""
+        table = self.sessions.merge(pd.DataFrame(
+            [(session, part, f"{session}/{part}") for session, files in self._files.items() for part in files],
+            columns=["session", "part", "recording"]), on="session")
+        return table.sort_values("recording", ignore_index=True)
+
+    def exclude(self, problems):
+        """Leave out recordings found faulty later. problems: mapping "session/part" -> sentence.
+
+        A session stays while it has another recording; the problem is listed either way.
+        """
+        for recording, sentence in problems.items():
+            session, part = recording.split("/")
+            self._list_problem(session, recording, self._files[session].pop(part), sentence)
+        self.sessions = self.sessions[[bool(self._files[s]) for s in self.sessions["session"]]].reset_index(drop=True)
+        if self.sessions.empty:
+            raise ValueError(f"{self.name}: no usable session is left. First problem: {self.problems['problem'].iloc[0]}")
+
+    def note(self, remarks):
+        """List remarks on recordings that stay in use. remarks: mapping "session/part" -> sentence."""
+        for recording, sentence in remarks.items():
+            session, part = recording.split("/")
+            self._list_problem(session, recording, self._files[session][part], sentence)
+
+    def _list_problem(self, session, recording, path, sentence):
+        where = recording if self.restricted else str(path.relative_to(self.root))
+        self.problems.loc[len(self.problems)] = [session, f"{where}: {sentence}"]
+        self._private.append((session, path, sentence))
+
+    def write_private_log(self, folder):
+        """Append which file each reported pseudonym stands for to `private.log` in a run folder; never shown."""
+        if self._private:
+            with (Path(folder) / "private.log").open("a") as log:
+                log.writelines(f"{name}\t{path}\t{sentence}\n" for name, path, sentence in self._private)
+
+    def cue_frames(self, recording, frames):
+        """Which of the given video frames carry which planted cue: dict cue -> (n,) bool; {} without planted truth."""
+        if self.truth is None:
+            return {}
+        session, part = recording.split("/")
+        events = self.truth["sessions"][session]["videos"][part]["cue_frames"]
+        return {cue: np.array([any(a <= f <= b for a, b in spans) for f in frames]) for cue, spans in events.items()}
+
+    def shared_participants(self):
+        """How many participants two official splits share: one row a pair of splits."""
+        people = {s: set(self.sessions.loc[self.sessions["split"] == s, "participant"]) for s in SPLITS}
+        pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
+        return pd.DataFrame([{"split": b, "also in": a, "participants": len(people[b]), "shared": len(people[a] & people[b])}
+                             for a, b in pairs])
+
+    def folds(self, k=4, seed=0):
+        """Fold 0..k-1 of every session: participants stay whole, scores are balanced -> Series by session."""
+        return pd.Series(_group_folds(self.sessions, k, seed), index=self.sessions["session"], name="fold")
+
+    def split(self, fold, k=4, seed=0):
+        """Train, validation and test without a shared participant -> Series by session.
+
+        fold 0..k-1: that fold is the test set, a sixth of the remaining participants the validation set. fold -1: the
+        official split, from which the sessions of participants who also stand in a later part (validation, test)
+        are dropped; the official split as it is stands in `sessions`.
+        """
+        table = self.sessions.set_index("session")
+        if not -1 <= fold < k:
+            raise ValueError(f"fold: {fold}. Choose 0 to {k - 1}, or -1 for the official split without shared participants.")
+        if fold >= 0:
+            folds = self.folds(k, seed)
+            split = pd.Series("train", index=table.index, name="split").mask(folds == fold, "test")
+            rest = self.sessions[(folds != fold).to_numpy()]
+            inner = pd.Series(_group_folds(rest, 6, seed), index=rest["session"])
+            split[inner.index[inner == 0]] = "validation"
+        else:
+            later = {"train": ("validation", "test"), "validation": ("test",), "test": ()}
+            people = {s: set(table.loc[table["split"] == s, "participant"]) for s in SPLITS}
+            taken = [any(row["participant"] in people[s] for s in later[row["split"]]) for _, row in table.iterrows()]
+            split = table["split"][[not t for t in taken]]
+        audit(table.loc[split.index, "participant"], split)
+        empty = [s for s in SPLITS if s not in set(split)]
+        if empty:
+            raise ValueError(f"{self.name}: no session in {' and '.join(empty)}. Complete the corpus, or choose fold 0 to "
+                             f"{k - 1}.")
+        return split
+
+
+class Session:
+    """One session's files, read when asked for."""
+
+    def __init__(self, name, files):
+        self.name, self._files = name, files
+
+    @property
+    def parts(self):
+        return sorted(self._files)
+
+    def frames(self, part, step=1):
+        """Every step-th frame of one recording -> iterator of (H, W, 3) uint8 RGB."""
+        from depnb.features.face import read_frames
+
+        return read_frames(self._files[part], step)
+
+
+def pseudonym(kind, value, key):
+    return f"{kind}-{hmac.new(key, str(value).encode(), 'sha256').hexdigest()[:8]}"
+
+
+def audit(participants, split):
+    """Raise Leak when a participant stands in more than one part. Series of equal index."""
+    parts = split.groupby(participants).nunique()
+    if (parts > 1).any():
+        raise Leak(f"{(parts > 1).sum()} participants stand in more than one split, the first is "
+                   f"{parts.index[parts > 1][0]}. Split by participant.")
+
+
+def _group_folds(table, k, seed):
+    """Fold number of each row; stratified by score, grouped by participant."""
+    if table["participant"].nunique() < k:
+        raise ValueError(f"{table['participant'].nunique()} participants cannot fill {k} folds. Choose fewer folds.")
+    bins = pd.qcut(table["score"].rank(method="first"), min(5, len(table) // k), labels=False)
+    cut = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
+    fold = pd.Series(0, index=range(len(table)))
+    for number, (_, held_out) in enumerate(cut.split(table, bins, table["participant"])):
+        fold[held_out] = number
+    return fold.to_numpy()
+
+
+def _first(problems, restricted):
+    return "" if restricted or not problems else f"The first: {problems[0][2]} "

@@ -1,0 +1,120 @@
+"""What a model looks at, and whether that is right.
+
+Attributions come from captum; a simulated corpus knows which pixels and frames carry a cue, so that an attribution
+can be scored: the share of its mass inside the cue, over the share of the area. 1 is chance; show an untrained
+network beside it.
+"""
+
+from contextlib import contextmanager
+from fnmatch import fnmatch
+
+import captum.attr
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+
+@contextmanager
+def record(model, *patterns):
+    """Collect the outputs of all modules whose name fits a pattern while the model runs, without changing it.
+
+    with record(model, "layer_1.0.conv2.*.share") as seen: model(x)  ->  seen: dict name -> tensor
+    """
+    seen = {}
+    hooks = [module.register_forward_hook(lambda m, i, out, name=name: seen.__setitem__(name, out.detach()))
+             for name, module in model.named_modules() if any(fnmatch(name, pattern) for pattern in patterns)]
+    if not hooks:
+        raise ValueError(f"no module of {type(model).__name__} is called {' or '.join(patterns)}.")
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def input_gradient(model, clips):
+    """|d score / d pixel|, summed over colours. clips (N, C, T, H, W) -> (N, T, H, W)."""
+    return captum.attr.Saliency(model).attribute(clips.clone().requires_grad_(), target=0).sum(1).detach()
+
+
+def occlusion(model, clips, patch=8, frames=None):
+    """|change of the score| when a patch of `frames` consecutive frames (None: all) is set to the clip's mean colour.
+
+    clips (N, C, T, H, W) -> (N, T, H, W). Patches tile the clip without overlap.
+    """
+    window = (clips.shape[1], frames or clips.shape[2], patch, patch)
+    baseline = clips.mean((2, 3, 4), keepdim=True).expand_as(clips)
+    with torch.inference_mode():
+        found = captum.attr.Occlusion(model).attribute(clips, window, window, baseline, target=0, perturbations_per_eval=8)
+    return found.abs().mean(1)
+
+
+def layer_attribution(model, clips, layer, method):
+    """Grad-CAM (Selvaraju et al. 2017) or |gradient x activation| of a layer, enlarged to the clip -> (N, T, H, W)."""
+    if method == "grad_cam":
+        found = captum.attr.LayerGradCam(model, layer).attribute(clips, target=0, relu_attributions=True)
+    elif method == "gradient_activation":
+        found = captum.attr.LayerGradientXActivation(model, layer).attribute(clips, target=0).abs().sum(1, keepdim=True)
+    else:
+        raise ValueError(f"method {method!r}: choose grad_cam or gradient_activation.")
+    return F.interpolate(found.detach(), clips.shape[2:], mode="trilinear", align_corners=False)[:, 0]
+
+
+def attention(model, clips, unit, k, group=None):
+    """Attention of one unit of STA-DRN, averaged over channels, temporal times spatial -> (N, T, H, W).
+
+    unit: name such as "layer_1.0"; group: 0..k-1, or None for the mean over the groups (a constant, by construction).
+    """
+    with record(model, f"{unit}.conv2.*share") as maps, torch.inference_mode():
+        model(clips)
+    product = 1.0
+    for weights in maps.values():
+        by_group = weights.unflatten(1, (k, -1)).mean(2)                    # (N, k, T, 1, 1) or (N, k, 1, H, W)
+        product = product * (by_group.mean(1, keepdim=True) if group is None else by_group[:, group:group + 1])
+    return F.interpolate(product, clips.shape[2:], mode="nearest")[:, 0]
+
+
+def spread_out(names, count):
+    """`count` of the sorted names, evenly spread."""
+    names = sorted(names)
+    return [names[i * len(names) // count] for i in range(min(count, len(names)))] if len(names) > count else names
+
+
+def score_against_truth(networks, methods, inputs, truths):
+    """Concentration of every method's attribution on every cue, for every network and recording -> table.
+
+    networks, methods: mappings name -> model, name -> f(model, clips); inputs: mapping recording -> (1, C, T, H, W);
+    truths: mapping recording -> {cue: (T, H, W) bool}. The cue "any" is their union. Columns recording, network,
+    method, cue, concentration.
+    """
+    rows = []
+    for recording, clips in inputs.items():
+        cues = {**truths[recording], "any": np.any(list(truths[recording].values()), axis=0)}
+        for network, model in networks.items():
+            for method, attribute in methods.items():
+                mass = attribute(model, clips)[0].numpy()
+                rows += [{"recording": recording, "network": network, "method": method, "cue": cue,
+                          "concentration": concentration(mass, inside)} for cue, inside in cues.items()]
+    return pd.DataFrame(rows)
+
+
+def region(landmarks, indices, size, radius=0.06):
+    """Pixels near any of the given landmarks. landmarks (T, 68, 2) in the unit square -> (T, size, size) bool."""
+    centres = (np.arange(size) + 0.5) / size
+    x, y = np.meshgrid(centres, centres)
+    points = landmarks[:, indices]                                          # (T, P, 2)
+    distance = np.hypot(x - points[:, :, 0, None, None], y - points[:, :, 1, None, None])
+    return distance.min(1) < radius
+
+
+def concentration(attribution, inside):
+    """Share of the attribution's mass inside, over the share of the area inside; 1 is chance.
+
+    attribution (T, H, W), not negative; inside (T, H, W) bool -> float, NaN where nothing or everything is inside or
+    the attribution is zero everywhere.
+    """
+    mass, area = np.asarray(attribution, float), np.asarray(inside).mean()
+    if mass.sum() <= 0 or area in (0, 1):
+        return float("nan")
+    return float(mass[inside].sum() / mass.sum() / area)

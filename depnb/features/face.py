@@ -1,0 +1,268 @@
+"""Faces in video: frames, landmarks, gaze, head pose and aligned crops (MediaPipe FaceMesh, OpenCV).
+
+    video -> every n-th frame -> FaceMesh (478 points, 3-D) -> 68-point order, gaze, head pose -> aligned crops
+
+Alignment follows the independent re-implementation of STA-DRN: eyes level, eye centre at (1/2, 1/3) of the crop,
+scale = min(0.35 width / eye distance, (height / 3) / (eyes to mouth)).
+"""
+
+import os
+import re
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
+FEW_MISSING = 0.2           # share of frames without a face that is interpolated without a word
+MANY_MISSING = 0.5          # above this share a video is refused
+
+# FaceMesh index of each point of the 68-point order (Sagonas et al. 2013).
+SIXTY_EIGHT = [162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,      # jaw
+               71, 63, 105, 66, 107, 336, 296, 334, 293, 301,                                          # brows
+               168, 197, 5, 4, 75, 97, 2, 326, 305,                                                    # nose
+               33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,                              # eyes
+               61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,                                    # outer lips
+               78, 82, 13, 312, 308, 317, 14, 87]                                                      # inner lips
+EYE_CORNERS = ((33, 133, 468), (362, 263, 473))         # right and left eye: two corners, iris centre
+RIGID = [10, 67, 297, 109, 338, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 33, 133, 362, 263, 127, 356, 234, 454]
+
+
+class VideoError(ValueError):
+    """A video that cannot be used; the message says what was expected and what to do, not where it lies."""
+
+
+def read_frames(path, step=1):
+    """Every `step`-th frame of a video file or of a folder of images -> iterator of (H, W, 3) uint8 RGB.
+
+    Folders are read in numeric order of their names. Raises VideoError for an unreadable, empty or truncated file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        yield from _read_folder(path, step)
+        return
+    if path.stat().st_size == 0:
+        raise VideoError("the file is empty; expected a video. Copy it again from the corpus.")
+    with quiet_stderr():
+        video = cv2.VideoCapture(str(path))
+        promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+        if promised <= 0:
+            raise VideoError("not a readable video (truncated, or not a video at all). Copy it again from the corpus.")
+        count = 0
+        while video.grab():
+            if count % step == 0:
+                ok, frame = video.retrieve()
+                if not ok:
+                    break
+                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            count += 1
+        video.release()
+    if count < 0.98 * promised:         # some encoders overstate the count by a frame or two
+        raise VideoError(f"truncated: {count} of {promised} frames can be decoded. Copy it again from the corpus.")
+
+
+def _read_folder(path, step):
+    names = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGES),
+                   key=lambda p: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", p.name)])
+    if not names:
+        raise VideoError("the folder holds no images; expected 00001.jpg, 00002.jpg, … Extract the frames again.")
+    for name in names[::step]:
+        frame = cv2.imread(str(name), cv2.IMREAD_COLOR)
+        if frame is None:
+            raise VideoError(f"{name.name} is not a readable image. Extract the frames again.")
+        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+@contextmanager
+def quiet_stderr():
+    """Send what C++ libraries print on the standard error (file names, log noise) to nowhere."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def face_mesh(frames):
+    """FaceMesh landmarks of consecutive frames -> (n, 478, 3) float32 pixels, NaN where no face was found.
+
+    x and y in pixels of the frame, z in the same unit, smaller is nearer (weak perspective).
+    """
+    import mediapipe  # here, not at the top: it takes seconds to import
+
+    found = []
+    with (quiet_stderr(), warnings.catch_warnings(),
+          mediapipe.solutions.face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True) as mesh):
+        warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype")        # mediapipe 0.10.14 beside protobuf 4.25
+        for frame in frames:
+            faces = mesh.process(frame).multi_face_landmarks
+            if not faces:
+                found.append(np.full((478, 3), np.nan))
+                continue
+            scale = np.array([frame.shape[1], frame.shape[0], frame.shape[1]])
+            found.append(np.array([[p.x, p.y, p.z] for p in faces[0].landmark]) * scale)
+    return np.array(found, dtype=np.float32).reshape(-1, 478, 3)
+
+
+def fill_gaps(mesh):
+    """Linear interpolation over frames without a face. (n, 478, 3) with NaN -> the same without, found (n,) bool."""
+    found = ~np.isnan(mesh[:, 0, 0])
+    if not found.any():
+        raise VideoError(f"no face in any of {len(mesh)} frames. Check the recording, or leave the session out.")
+    if found.mean() < 1 - MANY_MISSING:
+        raise VideoError(f"a face in only {found.sum()} of {len(mesh)} frames. Check the recording, or leave it out.")
+    t = np.arange(len(mesh))
+    nearest = np.interp(t, t[found], np.arange(found.sum()))
+    low, share = np.floor(nearest).astype(int), (nearest % 1)[:, None, None]
+    seen = mesh[found]
+    high = np.minimum(low + 1, len(seen) - 1)
+    return (seen[low] * (1 - share) + seen[high] * share).astype(np.float32), found
+
+
+def gaze(mesh):
+    """Where the irises stand between the eye corners, in eye widths. (n, 478, 3) -> (n, 2): to the left, down.
+
+    Measured along the axes of the eye itself, so that a turned or tilted head does not count as gaze.
+    """
+    out = []
+    for right, left, iris in EYE_CORNERS:
+        a, b, p = mesh[:, right, :2], mesh[:, left, :2], mesh[:, iris, :2]
+        axis = (b - a) / np.linalg.norm(b - a, axis=1, keepdims=True)
+        width = np.linalg.norm(b - a, axis=1)
+        offset = p - (a + b) / 2
+        down = offset[:, 1] * axis[:, 0] - offset[:, 0] * axis[:, 1]
+        out.append(np.stack([(offset * axis).sum(1), down], 1) / width[:, None])
+    return np.mean(out, axis=0).astype(np.float32)
+
+
+def head_pose(mesh):
+    """Head rotation by a rigid fit of each frame to the face's own mean shape. (n, 478, 3) -> (n, 3) degrees.
+
+    Columns pitch, yaw, roll; positive: chin down, towards the left of the picture, clockwise. The mean shape is
+    turned to face the camera by its own axes: eye line, and forehead to nose base. Only points that expressions hardly
+    move are fitted (Kabsch).
+    """
+    points = mesh[:, RIGID].astype(float)
+    points = points - points.mean(1, keepdims=True)
+    mean = points[0]
+    for _ in range(3):                                              # generalised Procrustes
+        mean = np.mean([Rotation.align_vectors(mean, p)[0].apply(p) for p in points], axis=0)
+    at = {index: mean[i] for i, index in enumerate(RIGID)}
+    across = at[263] + at[454] - at[33] - at[234]
+    across /= np.linalg.norm(across)
+    down = at[2] - at[10]
+    down -= (down @ across) * across
+    down /= np.linalg.norm(down)
+    frontal = mean @ np.stack([across, down, np.cross(across, down)], 1)
+    return np.array([Rotation.align_vectors(p, frontal)[0].as_euler("xyz", degrees=True) for p in points], np.float32)
+
+
+def remarks(crops, tracks, frames_needed):
+    """What a user should know about recordings that are used all the same: mapping name -> sentence.
+
+    crops, tracks: what `crop` and `track` gave, by name; frames_needed: kept frames that one clip spans.
+    """
+    found = {}
+    for name, arrays in crops.items():
+        frames = len(arrays["crops"])
+        share = tracks[name]["found"].mean() if name in tracks else 1.0
+        if frames < frames_needed:
+            found[name] = (f"{frames} frames, fewer than the {frames_needed} that a clip spans: frames are repeated. Set "
+                           "clip_frames, clip_stride or frame_step lower to avoid it.")
+        elif share < 1 - FEW_MISSING:
+            found[name] = (f"no face in {1 - share:.0%} of the frames; they are interpolated. Check the recording, or "
+                           "leave the session out.")
+    return found
+
+
+def expression_statistics(landmarks, gaze, head_pose):
+    """What a face does on average and how much it varies, for a linear model: (18,) float.
+
+    Mean, then standard deviation over frames, of mouth width, mouth opening, mouth corners above the lip, eye opening
+    and brow height (all in eye distances), gaze (2) and pitch and yaw (degrees).
+    """
+    def distance(a, b):
+        return np.linalg.norm(landmarks[:, a] - landmarks[:, b], axis=-1)
+
+    unit = np.linalg.norm(landmarks[:, 36:42].mean(1) - landmarks[:, 42:48].mean(1), axis=1)
+    series = np.stack([
+        distance(48, 54) / unit, distance(62, 66) / unit,
+        (landmarks[:, 51, 1] - landmarks[:, [48, 54], 1].mean(1)) / unit,
+        distance([37, 38, 43, 44], [41, 40, 47, 46]).mean(1) / unit, distance([19, 24], [36, 45]).mean(1) / unit,
+        *gaze.T, *head_pose[:, :2].T])
+    return np.r_[series.mean(1), series.std(1)]
+
+
+def alignment(landmarks):
+    """Matrix that takes a frame to the aligned unit square. landmarks (n, 68, 2) pixels -> (n, 2, 3)."""
+    right, left = landmarks[:, 36:42].mean(1), landmarks[:, 42:48].mean(1)
+    mouth, eyes = landmarks[:, 48:68].mean(1), (right + left) / 2
+    angle = np.arctan2(*(left - right).T[::-1])
+    cos, sin = np.cos(angle), np.sin(angle)
+    below = -sin * (mouth - eyes)[:, 0] + cos * (mouth - eyes)[:, 1]            # eyes to mouth, along the face
+    scale = np.minimum(0.35 / np.linalg.norm(left - right, axis=1), (1 / 3) / np.maximum(below, 1e-3))
+    turn = scale[:, None, None] * np.stack([np.stack([cos, sin], 1), np.stack([-sin, cos], 1)], 1)
+    shift = np.array([0.5, 1 / 3]) - np.einsum("nij,nj->ni", turn, eyes)
+    return np.concatenate([turn, shift[:, :, None]], 2)
+
+
+def to_crop(landmarks, matrices):
+    """Landmarks (n, 68, 2) in frame pixels -> the same in the unit square of the aligned crop."""
+    return np.einsum("nij,npj->npi", matrices[:, :, :2], landmarks) + matrices[:, None, :, 2]
+
+
+def track(path, frame_step=3):
+    """Landmarks, gaze and head pose of every `frame_step`-th frame of a video.
+
+    -> landmarks (n, 68, 2) pixels, gaze (n, 2) eye widths, head_pose (n, 3) degrees, alignment (n, 2, 3), found (n,)
+    bool (false: interpolated), frame (n,) index in the video. Raises VideoError.
+    """
+    cv2.setNumThreads(1)                                        # the processes share the cores already
+    mesh = face_mesh(read_frames(path, frame_step))
+    mesh, found = fill_gaps(mesh)
+    landmarks = mesh[:, SIXTY_EIGHT, :2]
+    return {"landmarks": landmarks, "gaze": gaze(mesh), "head_pose": head_pose(mesh),
+            "alignment": alignment(landmarks), "found": found, "frame": np.arange(len(mesh)) * frame_step}
+
+
+track.version = 1
+
+
+def crop(path, alignment, frame_step=3, size=224):
+    """Aligned crops of the frames that `track` saw -> {"crops": (n, size, size, 3) uint8 RGB}.
+
+    A frame is reduced by an antialiasing blur first where a crop pixel covers more than one of its own.
+    """
+    cv2.setNumThreads(1)
+    crops = np.empty((len(alignment), size, size, 3), np.uint8)
+    for i, (frame, matrix) in enumerate(zip(read_frames(path, frame_step), alignment, strict=True)):
+        crops[i] = warp(frame, matrix, size)
+    return {"crops": crops}
+
+
+crop.version = 1
+
+
+def warp(frame, matrix, size):
+    """One aligned crop, cubic. frame (H, W, 3) uint8; matrix (2, 3) to the unit square -> (size, size, 3) uint8."""
+    shrink = 1 / (np.hypot(*matrix[0, :2]) * size)              # frame pixels a crop pixel covers
+    if shrink > 1.2:
+        frame = cv2.GaussianBlur(frame, (0, 0), 0.4 * shrink)
+    return cv2.warpAffine(frame, matrix * size, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def resize(path, frame_step=3, size=224):
+    """Frames that are aligned crops already, resized -> {"crops": (n, size, size, 3) uint8 RGB, "frame": (n,)}."""
+    cv2.setNumThreads(1)
+    crops = [cv2.resize(f, (size, size), interpolation=cv2.INTER_CUBIC if size >= f.shape[0] else cv2.INTER_AREA)
+             for f in read_frames(path, frame_step)]
+    return {"crops": np.stack(crops), "frame": np.arange(len(crops)) * frame_step}
+
+
+resize.version = 1

@@ -1,0 +1,188 @@
+"""Figures. Each helper draws on given axes (or makes them), returns them, and neither shows nor saves.
+
+The corpus's name stands on every picture: only the run knows whether it was simulated. Colours are Okabe and Ito's,
+readable by the colour-blind; the background is white in light and dark mode.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+WITHHELD = "withheld: restricted corpus"
+
+
+def use_house_style():
+    """Sizes and colours for all figures of the book."""
+    plt.rcParams.update({
+        "figure.dpi": 110, "figure.facecolor": "white", "savefig.facecolor": "white", "axes.spines.top": False,
+        "axes.spines.right": False, "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, GREY]),
+        "font.size": 9, "axes.titlesize": 9, "figure.constrained_layout.use": True})
+
+
+def corpus_label(corpus):
+    """What a figure says about where it comes from."""
+    if corpus.restricted:
+        return f"{corpus.name}, licensed corpus"
+    a = corpus.truth["arguments"]
+    return f"simulated {corpus.name}, effect {a['effect']:g}"
+
+
+def axes_or_new(ax, size=(3.6, 3.2)):
+    return ax if ax is not None else plt.subplots(figsize=size)[1]
+
+
+def score_histogram(sessions, scale, corpus, ax=None):
+    """How many sessions have which score, with the clinical cut-off."""
+    ax = axes_or_new(ax, (4.2, 2.4))
+    ax.hist(sessions["score"], bins=np.arange(scale.low, scale.high + 4, 3) - 0.5, color=BLUE, edgecolor="white")
+    ax.axvline(scale.cutoff - 0.5, color=ORANGE, ls="--", label=f"cut-off {scale.cutoff}")
+    ax.legend(frameon=False)
+    ax.set(xlabel=f"{scale.name} total", ylabel="sessions", title=corpus)
+    return ax
+
+
+def frames_in_a_row(images, title, captions=None, restricted=False, landmarks=None, fig=None):
+    """Pictures side by side; a restricted corpus shows only that they are withheld.
+
+    images: list of (H, W, 3) uint8; landmarks: list of (68, 2) in pixels, drawn on top.
+    """
+    fig, axes = plt.subplots(1, len(images), figsize=(1.25 * len(images), 1.75), squeeze=False)
+    for i, (ax, image) in enumerate(zip(axes[0], images, strict=True)):
+        if restricted:
+            ax.imshow(np.full((2, 2), 0.85), cmap="gray", vmin=0, vmax=1)
+            ax.text(0.5, 0.5, "withheld", ha="center", va="center", transform=ax.transAxes, fontsize=7)
+        else:
+            ax.imshow(image)
+            if landmarks is not None:
+                ax.plot(*landmarks[i].T, ".", color=ORANGE, ms=1.2)
+        ax.set_title(captions[i] if captions else "", fontsize=7)
+        ax.axis("off")
+    fig.suptitle(title + (f" ({WITHHELD})" if restricted else ""), fontsize=9)
+    return axes[0]
+
+
+def training_curve(history, corpus, constant=None, ax=None):
+    """Training loss and validation MAE by epoch; the kept epoch marked, the mean predictor's MAE as a line."""
+    ax = axes_or_new(ax, (5.2, 2.8))
+    ax.plot(history["epoch"] + 1, history["train_loss"], color=GREY, label="training loss (left)")
+    ax.set(xlabel="epoch", ylabel="training loss", title=corpus)
+    right = ax.twinx()
+    right.spines["right"].set_visible(True)
+    seen = history.dropna(subset=["val_mae"])
+    right.plot(seen["epoch"] + 1, seen["val_mae"], "o-", ms=3, color=BLUE, label="validation MAE (right)")
+    best = seen.loc[seen["val_mae"].idxmin()]
+    right.plot(best["epoch"] + 1, best["val_mae"], "*", ms=12, color=ORANGE, label="epoch kept")
+    if constant is not None:
+        right.axhline(constant, color=GREEN, ls="--", label="mean predictor")
+    right.set_ylabel("validation MAE")
+    right.set_ylim(0, min(right.get_ylim()[1], 3 * np.median(seen["val_mae"])))
+    handles, labels = (a + b for a, b in zip(ax.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True))
+    ax.figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+    return ax
+
+
+def predicted_vs_true(people, scale, corpus, constant=None, ax=None):
+    """Predicted against true score, one dot a participant; dotted: perfect, dashed: the mean predictor."""
+    ax = axes_or_new(ax, (3.6, 3.4))
+    ax.plot([scale.low, scale.high], [scale.low, scale.high], ":", color=GREY, label="perfect")
+    if constant is not None:
+        ax.axhline(constant, color=GREEN, ls="--", label="mean predictor")
+    ax.scatter(people["y_true"], people["y_pred"], s=16, alpha=0.7, color=BLUE)
+    ax.set(xlabel=f"true {scale.name}", ylabel=f"predicted {scale.name}", title=corpus, xlim=(scale.low - 1, scale.high + 1),
+           ylim=(scale.low - 1, scale.high + 1))
+    ax.legend(frameon=False, loc="upper left")
+    return ax
+
+
+def estimates(table, label, unit, corpus, reference=None, ax=None):
+    """Points with intervals, one row each. table: columns name, value, low, high; reference: (name, value) of a line."""
+    ax = axes_or_new(ax, (5.4, 0.28 * len(table) + 1.3))
+    y = np.arange(len(table))[::-1]
+    low, high = table["value"] - table["low"], table["high"] - table["value"]
+    ax.errorbar(table["value"], y, xerr=[low.clip(lower=0), high.clip(lower=0)], fmt="o", ms=5, color=BLUE, capsize=3)
+    ax.set_yticks(y, table["name"])
+    if reference:
+        ax.axvline(reference[1], color=GREEN, ls="--", label=reference[0])
+        ax.figure.legend(loc="outside lower center", frameon=False)
+    ax.set(xlabel=f"{label} ({unit})" if unit else label, title=corpus)
+    return ax
+
+
+def heat_strip(images, maps, title, captions, row_names, restricted=False):
+    """Rows of heat maps over the frames of a clip. images: list of (H, W, 3) uint8; maps: list (rows) of (T, H, W).
+
+    Each row is scaled by its own maximum, which its name states. On a restricted corpus the faces are left out.
+    """
+    rows, columns = len(maps) + 1, len(images)
+    fig, axes = plt.subplots(rows, columns, figsize=(1.02 * columns + 1.1, 1.08 * rows + 0.4), squeeze=False)
+    for column, image in enumerate(images):
+        grey = np.full(image.shape[:2], 0.85) if restricted else image.mean(2) / 255
+        axes[0, column].imshow(np.full_like(image, 217) if restricted else image)
+        axes[0, column].set_title(captions[column], fontsize=7)
+        for row, values in enumerate(maps, start=1):
+            top = np.max(values)
+            axes[row, column].imshow(grey, cmap="gray", vmin=0, vmax=1)
+            axes[row, column].imshow(values[column], cmap="magma", vmin=0, vmax=top if top > 0 else 1, alpha=0.65)
+    for row, name in enumerate(["frame" if not restricted else "withheld", *row_names]):
+        axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+    fig.suptitle(title, fontsize=9)
+    return axes
+
+
+def grouped_bars(table, category, series, value, corpus, ylabel, line=None, spread=None, ax=None):
+    """Bars by category, one colour a series; spread: column with the half length of an error bar; line: (name, y)."""
+    ax = axes_or_new(ax, (6.4, 2.9))
+    categories, names = list(dict.fromkeys(table[category])), list(dict.fromkeys(table[series]))
+    width = 0.8 / len(names)
+    for i, name in enumerate(names):
+        rows = table[table[series] == name].set_index(category).reindex(categories)
+        ax.bar(np.arange(len(categories)) + (i - (len(names) - 1) / 2) * width, rows[value], width, label=name,
+               yerr=rows[spread] if spread else None, capsize=2, error_kw={"lw": 1})
+    if line:
+        ax.axhline(line[1], color=GREY, ls="--", label=line[0])
+    ax.set_xticks(np.arange(len(categories)), categories)
+    ax.set(ylabel=ylabel, title=corpus)
+    ax.figure.legend(loc="outside lower center", ncols=len(names) + bool(line), frameon=False)
+    return ax
+
+
+def attention_panels(attention, k, corpus):
+    """Weights of single channels beside the mean over groups. attention: name -> (1, C, T, 1, 1) or (1, C, 1, H, W)."""
+    maps = {name.split(".")[-2]: weights[0].unflatten(0, (k, -1)).cpu().numpy() for name, weights in attention.items()}
+    fig, axes = plt.subplots(1, 1 + 2 * ("spatial" in maps), figsize=(7.4 if "spatial" in maps else 3.6, 2.5), squeeze=False,
+                             width_ratios=[1.6, 1, 1] if "spatial" in maps else None)
+    left, *right = axes[0]
+    if "temporal" in maps:
+        weights = maps["temporal"][..., 0, 0]                               # (k, C/k, T)
+        busiest = np.argsort(-weights[0].std(1))[:4]
+        for channel in busiest:
+            left.plot(np.arange(1, weights.shape[2] + 1), weights[0, channel], lw=1.2)
+        left.plot(np.arange(1, weights.shape[2] + 1), weights.mean((0, 1)), "k--", label="mean over groups")
+        left.set(xlabel="frame of the clip", ylabel="temporal weight, group 1", title=corpus)
+        left.legend(frameon=False, fontsize=7)
+    else:
+        left.axis("off")
+    if right:
+        weights = maps["spatial"][:, :, 0]                                  # (k, C/k, H, W)
+        channel = np.argmax(weights[0].std((1, 2)))
+        low, high = weights[0, channel].min(), weights[0, channel].max()
+        for ax, image, title in ((right[0], weights[0, channel], "spatial, one channel"),
+                                 (right[1], weights[:, channel].mean(0), "mean over groups")):
+            drawn = ax.imshow(image, cmap="magma", vmin=low, vmax=high)
+            ax.set(xticks=[], yticks=[], title=title)
+        fig.colorbar(drawn, ax=right, shrink=0.7)
+    return axes[0]
+
+
+def epoch_logs(logs, constant, title, ax=None):
+    """Error by epoch of several logs, on a logarithmic scale, with the mean predictor's."""
+    ax = axes_or_new(ax, (6.4, 3.2))
+    for i, (name, log) in enumerate(logs.items()):
+        ax.semilogy(log.index, log["mae"], lw=0.9, label=name, ls="-" if i < 5 else "--")
+    ax.axhline(constant, color="black", ls=":", lw=1.5, label="training mean")
+    ax.set(xlabel="epoch", ylabel="MAE", title=title)
+    ax.figure.legend(loc="outside right upper", frameon=False, fontsize=7)
+    return ax

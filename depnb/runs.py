@@ -1,0 +1,306 @@
+"""Runs: parameters in, a folder with everything that a number in the book needs to be believed out.
+
+A run is `runs/<paper>/<name>/`: params.yaml, metrics.json, predictions.csv, history.csv, checkpoint.safetensors,
+provenance.json, figures/. Files are written to a temporary name and renamed; a run is complete when metrics.json
+exists, which is written last.
+"""
+
+import ast
+import difflib
+import hashlib
+import itertools
+import json
+import os
+import platform
+import re
+import subprocess
+import time
+from datetime import datetime, timezone
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import yaml
+
+# Parameters that say where and how fast, not what: two runs that differ only here are the same run.
+PLACE = ("data_root", "cache_dir", "run_dir", "workers", "resume", "tracker", "explain_videos")
+DRAWING = ("plots.py", "explain.py")           # of the package: they draw results, they do not make them
+PACKAGES = ("torch", "lightning", "numpy", "scipy", "scikit-learn", "pandas", "opencv-contrib-python", "mediapipe", "captum")
+
+
+def root():
+    """The repository's root, against which relative paths are resolved."""
+    for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).parent.parent):
+        if (folder / "_config.yml").exists() and (folder / "notebooks").is_dir():
+            return folder
+    return Path.cwd()
+
+
+def path(relative):
+    """A path as given if absolute, else below the repository's root."""
+    return root() / Path(relative).expanduser()
+
+
+def parameters(namespace):
+    """Check the parameters of a notebook against its parameters cell -> dict by name.
+
+    namespace: the notebook's globals(). Names and types are those of the annotated parameters cell. Raises ValueError,
+    in one sentence, for an unknown name (with the nearest known one) or a value of the wrong type.
+    """
+    declared = namespace["__annotations__"]
+    for cell in namespace.get("In", []):
+        if cell.startswith("# Parameters"):                     # papermill's injected cell
+            names = [t.id for node in ast.parse(cell).body if isinstance(node, ast.Assign) for t in node.targets]
+            for name in names:
+                if name not in declared:
+                    near = difflib.get_close_matches(name, declared, 1)
+                    raise ValueError(f"unknown parameter {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
+                                     + f" Known: {', '.join(declared)}.")
+    values = {}
+    for name, kind in declared.items():
+        value = namespace[name]
+        if kind is float and type(value) is int:
+            value = namespace[name] = float(value)
+        if type(value) is not kind:
+            hint = ""
+            if kind is float and isinstance(value, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", value):
+                hint = " YAML reads it as text; write it with a point, as in 5.0e-3."
+            raise ValueError(f"parameter {name}: expected {kind.__name__}, got {value!r} ({type(value).__name__}).{hint}")
+        values[name] = value
+    return values
+
+
+def write_atomically(target, content):
+    """Write text or bytes so that `target` is either the old file or the whole new one."""
+    target = Path(target)
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
+    part.replace(target)
+
+
+class Run:
+    """One run folder. `Run.start` to write one, `Run(folder)` to read one."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.paper = self.folder.parent.name if self.folder.parent.name else "run"
+
+    @classmethod
+    def start(cls, paper, parameters):
+        """The run for these parameters: the finished or interrupted one, or a new folder.
+
+        run_dir "auto" names the folder by the parameters. A folder whose parameters differ, or an interrupted run of
+        other code, or any earlier run when `resume` is false, is moved aside, never overwritten.
+        """
+        identity = {k: v for k, v in parameters.items() if k not in PLACE}
+        name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+        folder = path(parameters["run_dir"] if parameters["run_dir"] != "auto" else f"runs/{paper}/{name}")
+        run = cls(folder)
+        if (folder / "params.yaml").exists():
+            same = {k: v for k, v in run.parameters.items() if k not in PLACE} == identity
+            same_code = run.provenance["code"] == code_fingerprint(paper)
+            if not (parameters["resume"] and same and (run.complete or same_code)):
+                candidates = (folder.with_name(f"{folder.name}.replaced-{i}") for i in itertools.count(1))
+                aside = next(p for p in candidates if not p.exists())
+                folder.rename(aside)
+                print(f"The earlier run in {folder.name} is kept as {aside.name}.")
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        if not run.complete:
+            write_atomically(folder / "provenance.json", json.dumps(origin(paper), indent=1))
+            write_atomically(folder / "params.yaml", yaml.safe_dump(parameters, sort_keys=False))
+        run.began = time.perf_counter()
+        return run
+
+    @property
+    def complete(self):
+        return (self.folder / "metrics.json").exists()
+
+    @property
+    def name(self):
+        return f"{self.paper}/{self.folder.name}"
+
+    @property
+    def parameters(self):
+        return yaml.safe_load((self.folder / "params.yaml").read_text())
+
+    @property
+    def metrics(self):
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def predictions(self):
+        return pd.read_csv(self.folder / "predictions.csv", dtype={"session": str, "participant": str})
+
+    @property
+    def history(self):
+        return pd.read_csv(self.folder / "history.csv")
+
+    @property
+    def provenance(self):
+        return json.loads((self.folder / "provenance.json").read_text())
+
+    def finish(self, metrics, predictions, corpus, device, training_seconds):
+        """Write predictions, provenance and, last, metrics: the run is complete. A finished run stays as it is."""
+        if self.complete:
+            return
+        write_atomically(self.folder / "predictions.csv", predictions.to_csv(index=False, float_format="%.6f"))
+        write_atomically(self.folder / "provenance.json",
+                         json.dumps(provenance(self, corpus, device, training_seconds), indent=1))
+        write_atomically(self.folder / "metrics.json", json.dumps(without_nan(metrics), indent=1, allow_nan=False))
+
+    def save_figure(self, figure, name):
+        """Keep a figure in the run folder as PNG."""
+        figure.savefig(self.folder / "figures" / f"{name}.png", dpi=150, bbox_inches="tight")
+
+    def describe(self):
+        """One Markdown sentence: which run, commit, corpus, machine and time a number comes from."""
+        p = self.provenance
+        corpus = p["corpus"]
+        commit = f"commit `{p['commit'][:10]}`" if p["commit"] else "no git commit"
+        commit += " with local changes" if p["dirty"] else ""
+        data = f"{corpus['name']}, **simulated data** ({corpus['about']})" if corpus["simulated"] else corpus["name"]
+        return (f"Run `{self.name}`, {commit}, {data}, {corpus['participants']} participants, seed {p['seed']}; "
+                f"{p['hardware']['device']}, trained in {duration(p['training_seconds'])}, {p['started'][:10]}.")
+
+
+def without_nan(value):
+    """The same nested value with None for NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {k: without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [without_nan(v) for v in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def duration(seconds):
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
+
+
+def provenance(run, corpus, device, training_seconds):
+    """What produced a run, without a path or a name of the machine."""
+    truth = (corpus.truth or {}).get("arguments", {})
+    about = ", ".join(f"{k} {truth[k]:g}" for k in ("participants", "effect", "seed") if k in truth)
+    return {
+        **run.provenance, "run": run.name, "seed": run.parameters["seed"], "hardware": hardware(device),
+        "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint, "simulated": not corpus.restricted,
+                   "about": about, "sessions": len(corpus), "participants": int(corpus.sessions["participant"].nunique())},
+        "training_seconds": round(training_seconds, 1), "wall_seconds": round(time.perf_counter() - run.began, 1),
+        "peak_memory_mb": round(peak_memory() / 1e6),
+    }
+
+
+def origin(paper):
+    """Which code and packages start a run, and when."""
+    return {"started": datetime.now(timezone.utc).isoformat(timespec="seconds"), **git_state(),
+            "depnb": metadata.version("depnb"), "code": code_fingerprint(paper), "python": platform.python_version(),
+            "packages": {name: metadata.version(name) for name in PACKAGES}}
+
+
+def git_state():
+    def git(*arguments):
+        return subprocess.run(["git", "-C", str(root()), *arguments], capture_output=True, text=True, check=True).stdout
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no").strip()
+        return {"commit": git("rev-parse", "HEAD").strip(), "dirty": bool(changed)}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+@cache
+def code_fingerprint(paper, everything=False):
+    """Hash of what computes a paper's results: the package without figures and explanations, the notebook's code cells
+    without parameters and figures. Interrupted runs are only resumed by the code that began them.
+
+    everything: the hash of all of it, figures included.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        if everything or file.name not in DRAWING:
+            digest.update(file.read_bytes())
+    notebook = root() / f"notebooks/{paper}.ipynb"
+    for cell in json.loads(notebook.read_text())["cells"] if notebook.exists() else ():
+        drawing = "mystnb" in cell["metadata"] or "parameters" in cell["metadata"].get("tags", ())
+        if everything or (cell["cell_type"] == "code" and not drawing):
+            digest.update("".join(cell["source"]).encode())
+    return digest.hexdigest()[:16]
+
+
+def hardware(device):
+    """Processor, cores, memory, and the device that trained."""
+    import torch
+
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        model = found[1] if found else model
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name = torch.cuda.get_device_name(device) if torch.device(device).type == "cuda" else f"{model}, {cores} cores"
+    return {"processor": model, "cores": cores, "memory_gb": round(psutil.virtual_memory().total / 1e9), "device": name,
+            "threads": torch.get_num_threads()}
+
+
+def peak_memory():
+    """Largest resident size of this process so far, in bytes."""
+    try:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if platform.system() == "Darwin" else peak * 1024
+    except ImportError:                                     # Windows
+        return psutil.Process().memory_info().peak_wset
+
+
+def finished(paper, pattern="*"):
+    """The complete runs of a paper whose folder name fits the pattern, by name."""
+    folders = sorted(path(f"runs/{paper}").glob(pattern))
+    return {f.name: Run(f) for f in folders if (f / "metrics.json").exists() and ".replaced-" not in f.name}
+
+
+def compare(paper, table):
+    """The runs listed in an ablations file, finished or not -> one row a run.
+
+    table: path of a YAML file with `runs`: name -> {label, group, parameters}. Columns: run (label), group, MAE, mean
+    predictor (its MAE), improvement in per cent with its 95 % interval (value, low, high), status: the seconds it took,
+    or the command that runs it.
+    """
+    listed = yaml.safe_load(Path(table).read_text())["runs"]
+    finished_runs, rows = finished(paper), []
+    for name, entry in listed.items():
+        row = {"run": entry["label"], "group": entry["group"]}
+        if name in finished_runs:
+            test = finished_runs[name].metrics["test"]
+            low, high = (100 * x for x in test["improvement_interval"])
+            value = 100 * test["improvement"]
+            row |= {"MAE": test["mae"], "mean predictor": test["mean_predictor"]["mae"], "value": value, "low": low,
+                    "high": high, "below mean predictor, %": f"{value:.0f} ({low:.0f} to {high:.0f})",
+                    "status": f"trained in {duration(finished_runs[name].provenance['training_seconds'])}"}
+        else:
+            row |= {"MAE": np.nan, "mean predictor": np.nan, "value": np.nan, "low": np.nan, "high": np.nan,
+                    "below mean predictor, %": "–", "status": f"not run: make runs/{paper}/{name}"}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def summarise(compared, expected):
+    """What the runs of a group say together, beside what was expected of them -> group -> {mean, sentence}.
+
+    expected: mapping group -> {about, at_least or at_most: per cent below the mean predictor's MAE}.
+    """
+    found = {}
+    for group, bar in expected.items():
+        values = compared.loc[compared["group"] == group, "value"]
+        if values.isna().any() or values.empty:
+            found[group] = {"mean": float("nan"), "sentence": f"{bar['about']}: not run yet."}
+            continue
+        kind = "at_least" if "at_least" in bar else "at_most"
+        mean = float(values.mean())
+        reached = mean >= bar[kind] if kind == "at_least" else mean <= bar[kind]
+        found[group] = {"mean": mean, "sentence": (
+            f"{bar['about']}: test MAE on average {mean:.0f} % below the mean predictor's (runs: "
+            f"{', '.join(f'{v:.0f}' for v in values)}); expected {kind.replace('_', ' ')} {bar[kind]} %, "
+            f"{'reached' if reached else 'not reached'}.")}
+    return found

@@ -1,0 +1,42 @@
+"""Small simulated corpora, made once a session; nothing is written outside temporary folders."""
+
+import json
+import os
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")
+os.environ.setdefault("TQDM_DISABLE", "1")
+ROOT = Path(__file__).parent.parent
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory):
+    """A simulated AVEC 2014: 12 participants, videos of 2 s. Do not change it; copy it."""
+    from depnb.simulation.layouts import simulate
+
+    return simulate("avec2014", tmp_path_factory.mktemp("corpora") / "avec2014", participants=12, seconds=2)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """golden(name) -> (arrays by key, config) of a committed file; bfloat16 weights are stored as two byte planes."""
+    def load(name):
+        with np.load(GOLDEN / f"{name}.npz") as file:
+            arrays = {k: file[k] for k in file.files}
+        for key in [k for k in arrays if k.startswith("bfloat16/") and k.endswith("/high")]:
+            high, low = arrays.pop(key).astype(np.uint32), arrays.pop(key.replace("/high", "/low")).astype(np.uint32)
+            plain = key.removeprefix("bfloat16/").removesuffix("/high")
+            arrays[plain] = ((high << 24) | (low << 16)).view(np.float32)
+        return arrays, json.loads(str(arrays.pop("config")))
+
+    return load

@@ -1,0 +1,294 @@
+"""AVEC as distributed, and each fault a download can have."""
+
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from depnb import corpora
+from depnb.corpora.corpus import Leak, audit
+from depnb.simulation.layouts import MARKER, simulate
+
+
+@pytest.fixture
+def copy(tree, tmp_path):
+    """A copy of the simulated tree that may be broken; licensed(copy) takes its marker away."""
+    return shutil.copytree(tree, tmp_path / "AVEC2014")
+
+
+def licensed(root):
+    (root / MARKER).unlink()
+    return corpora.open("avec2014", root)
+
+
+def label_of(root, session):
+    return next(root.rglob(f"{session}_Depression.csv"))
+
+
+def test_a_simulated_tree_is_read_as_written(tree):
+    corpus = corpora.open("avec2014", tree)
+    truth = json.loads((tree / MARKER).read_text())["sessions"]
+    assert not corpus.restricted
+    assert len(corpus.problems) == 0
+    table = corpus.sessions.set_index("session")
+    assert list(table.columns) == ["participant", "gender", "split", "score", "label"]
+    assert {s: (table.loc[s, "score"], table.loc[s, "split"], table.loc[s, "participant"]) for s in table.index} == {
+        s: (t["bdi2"], t["split"], str(t["participant"])) for s, t in truth.items()}
+    assert (table["label"] == (table["score"] >= 14)).all()
+    session = corpus[table.index[0]]
+    assert session.parts == ["freeform", "northwind"]
+    frames = list(session.frames("northwind", step=3))
+    assert len(frames) == 20
+    assert frames[0].shape == (160, 160, 3)
+    assert len(corpus.recordings()) == len(corpus.files()) == 24
+
+
+def test_avec2013_is_read(tmp_path):
+    root = simulate("avec2013", tmp_path / "avec2013", participants=3, seconds=0.5, size=96)
+    corpus = corpora.open("avec2013", root)
+    assert list(corpus.recordings()["part"]) == ["interview"] * 3
+    assert sorted(corpus.sessions["split"]) == ["test", "train", "validation"]
+
+
+def test_archives_may_be_unpacked_side_by_side(tree, tmp_path):
+    for path in tree.rglob("*.mp4"):
+        target = tmp_path / "zip" / ("Training" if "Training" in path.parts else path.parts[-3]) / path.parts[-2]
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    for path in tree.rglob("*.csv"):
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / "labels")
+    corpus = corpora.open("avec2014", tmp_path)
+    assert sorted(corpus.sessions["score"]) == sorted(corpora.open("avec2014", tree).sessions["score"])
+
+
+class TestFaults:
+    """One sentence that names the file, what was expected and what to do; the other sessions go on."""
+
+    def problem(self, root, session="203_1"):
+        corpus = corpora.open("avec2014", root)
+        assert session not in set(corpus.sessions["session"])
+        assert len(corpus) == 11
+        (sentence,) = corpus.problems.loc[corpus.problems["session"] == session, "problem"]
+        return sentence
+
+    def test_missing_root(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"data_root .*nowhere: no such folder. Expected the avec2014 corpus"):
+            corpora.open("avec2014", tmp_path / "nowhere")
+
+    def test_root_without_videos(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"no AVEC2014 video found in it or below \(names like 203_1_Northwind"):
+            corpora.open("avec2014", tmp_path)
+
+    def test_unknown_corpus(self, tmp_path):
+        with pytest.raises(ValueError, match="corpus 'avec2019': depnb reads avec2013, avec2014, frame_folder"):
+            corpora.open("avec2019", tmp_path)
+
+    def test_video_without_label(self, copy):
+        label_of(copy, "203_1").unlink()
+        assert "has a video but no label; expected 203_1_Depression.csv" in self.problem(copy)
+
+    def test_label_without_video(self, copy):
+        for video in copy.rglob("203_1_*.mp4"):
+            video.unlink()
+        assert "203_1_Depression.csv has no video" in self.problem(copy)
+
+    @pytest.mark.parametrize(("text", "said"), [("severe", "'severe'; expected a number from 0 to 63"), ("", "''; expected"),
+                                                ("64", "is 64; a BDI-II total lies between 0 and 63"), ("-1", "is -1;"),
+                                                ("nan", "is nan;")])
+    def test_label_that_is_no_score(self, copy, text, said):
+        label_of(copy, "203_1").write_text(text)
+        sentence = self.problem(copy)
+        assert said in sentence
+        assert "203_1_Depression.csv" in sentence
+        assert "Correct the file." in sentence
+
+    def test_two_labels_that_disagree(self, copy):
+        (copy / "more").mkdir()
+        (copy / "more/203_1_Depression.csv").write_text("63")
+        assert "exists 2 times with different scores. Keep the right one." in self.problem(copy)
+
+    def test_two_labels_that_agree_are_noted_and_read_once(self, copy):
+        (copy / "more").mkdir()
+        shutil.copy(label_of(copy, "203_1"), copy / "more")
+        corpus = corpora.open("avec2014", copy)
+        assert len(corpus) == 12
+        assert "exists 2 times with one score; read once" in corpus.problems["problem"].item()
+
+    def test_video_in_no_split(self, copy):
+        videos = list(copy.rglob("203_1_*.mp4"))
+        for video in videos:
+            video.rename(copy / video.name)
+        assert "lies in no Training, Development or Testing folder" in self.problem(copy)
+
+    def test_session_in_two_splits(self, copy):
+        video = next(copy.rglob("203_1_Northwind_video.mp4"))
+        other = "Testing" if "Testing" not in video.parts else "Training"
+        shutil.copy(video, next(copy.glob(f"*/Video/{other}/Northwind")))
+        assert "lie in different splits" in self.problem(copy)
+
+    def test_no_usable_session(self, copy):
+        for label in copy.rglob("*_Depression.csv"):
+            label.write_text("?")
+        with pytest.raises(ValueError, match=r"no usable session \(12 left out\)"):
+            corpora.open("avec2014", copy)
+
+    def test_unknown_session(self, tree):
+        with pytest.raises(KeyError, match="no session '999_1'; it has 12 sessions"):
+            corpora.open("avec2014", tree)["999_1"]
+
+    def test_excluded_recordings_leave_the_session_while_another_is_left(self, copy):
+        corpus = corpora.open("avec2014", copy)
+        corpus.exclude({"203_1/northwind": "truncated."})
+        assert "203_1" in set(corpus.sessions["session"])
+        assert "203_1/northwind" not in corpus.files()
+        corpus.exclude({"203_1/freeform": "empty."})
+        assert "203_1" not in set(corpus.sessions["session"])
+        assert len(corpus.problems) == 2
+        assert "203_1_Northwind_video.mp4: truncated." in corpus.problems["problem"].iloc[0]
+
+
+class TestPrivacy:
+    """A tree without the marker is licensed: pseudonyms everywhere, real names only in private.log."""
+
+    def test_no_real_name_is_shown(self, copy):
+        label_of(copy, "203_1").write_text("severe")
+        corpus = licensed(copy)
+        corpus.exclude({next(iter(corpus.files())): "truncated."})
+        tables = [corpus.sessions, corpus.problems, corpus.recordings()]
+        shown = "".join(t.to_csv() for t in tables) + repr(list(corpus.files()))
+        assert corpus.restricted
+        assert not re.search(r"\b2\d\d(_\d)?\b", re.sub(r"[SP]-[0-9a-f]{8}", "", shown)), shown
+        assert "S-" in shown
+        assert "is 'severe'; expected a number" in shown
+
+    def test_only_the_private_log_names_files(self, copy, tmp_path):
+        label_of(copy, "203_1").write_text("severe")
+        corpus = licensed(copy)
+        corpus.write_private_log(tmp_path)
+        log = (tmp_path / "private.log").read_text()
+        assert str(label_of(copy, "203_1")) in log
+        assert corpus.problems["session"].item() in log
+
+    def test_pseudonyms_are_stable_and_need_the_labels(self, copy, tmp_path):
+        first = licensed(copy)
+        again = corpora.open("avec2014", copy)
+        assert first.sessions.equals(again.sessions)
+        label_of(copy, "203_1").write_text("1")
+        other = corpora.open("avec2014", copy)
+        assert not set(first.sessions["session"]) & set(other.sessions["session"])
+
+    def test_fatal_errors_name_no_session(self, copy):
+        for label in copy.rglob("*_Depression.csv"):
+            label.write_text("?")
+        (copy / MARKER).unlink()
+        with pytest.raises(ValueError, match="no usable session") as caught:
+            corpora.open("avec2014", copy)
+        assert "_1" not in str(caught.value).replace(str(copy), "")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """48 participants, six of whom come back; their videos are three frames long."""
+    root = simulate("avec2014", tmp_path_factory.mktemp("corpora") / "many", participants=48, seconds=0.1, size=64)
+    return corpora.open("avec2014", root)
+
+
+class TestSplits:
+    """Participants stay on one side."""
+
+    @pytest.mark.parametrize("fold", [0, 1, 2, 3, -1])
+    def test_no_participant_stands_in_two_parts(self, corpus, fold):
+        split = corpus.split(fold)
+        people = corpus.sessions.set_index("session").loc[split.index, "participant"]
+        assert set(split) == {"train", "validation", "test"}
+        assert split.groupby(people).nunique().max() == 1
+
+    def test_folds_cover_every_session_once_and_balance_scores(self, corpus):
+        folds = corpus.folds(4)
+        assert len(folds) == len(corpus)
+        means = corpus.sessions.set_index("session")["score"].groupby(folds).mean()
+        assert means.max() - means.min() < 6
+        tests = [set(corpus.split(f).pipe(lambda s: s.index[s == "test"])) for f in range(4)]
+        assert set.union(*tests) == set(corpus.sessions["session"])
+        assert sum(map(len, tests)) == len(corpus)
+
+    def test_official_split_shares_participants_and_the_audit_counts_them(self, corpus):
+        shared = corpus.shared_participants()
+        assert shared["shared"].sum() == 6            # each came back into one other split
+        official = corpus.sessions.set_index("session")
+        with pytest.raises(Leak, match="6 participants stand in more than one split"):
+            audit(official["participant"], official["split"])
+        cleaned = corpus.split(-1)
+        assert len(cleaned) == len(corpus) - 6
+        assert (official["split"] == "test").sum() == (cleaned == "test").sum()
+
+    def test_a_fold_that_does_not_exist_is_named(self, corpus):
+        with pytest.raises(ValueError, match=r"fold: 4\. Choose 0 to 3, or -1"):
+            corpus.split(4)
+
+    def test_too_few_participants_for_the_folds(self, corpus):
+        with pytest.raises(ValueError, match="48 participants cannot fill 60 folds"):
+            corpus.folds(60)
+
+    def test_cue_frames_come_from_the_planted_truth(self, corpus):
+        recording = corpus.recordings()["recording"].iloc[0]
+        cues = corpus.cue_frames(recording, [0, 1, 2])
+        assert set(cues) == {"smile", "brow", "eyes", "gaze", "head"}
+        assert cues["head"].all()
+
+
+class TestFrameFolder:
+    """What the STA-DRN authors' repository expects."""
+
+    @pytest.fixture
+    def root(self, tmp_path):
+        rows = ["path,label"]
+        for i in range(6):
+            folder = tmp_path / f"image/{203 + i // 2}_{i % 2 + 1}_Northwind"
+            folder.mkdir(parents=True)
+            for number in (1, 2, 10):
+                cv2.imwrite(str(folder / f"{number}.jpg"), np.full((20, 20, 3), 10 * number, np.uint8))
+            rows.append(f"image/{folder.name},{3 * i}")
+        (tmp_path / "label.csv").write_text("\n".join(rows))
+        return tmp_path
+
+    def test_rows_are_thirds_and_participants_come_from_names(self, root):
+        corpus = corpora.open("frame_folder", root)
+        assert corpus.aligned
+        assert corpus.restricted
+        assert sorted(corpus.sessions["split"]) == sorted(["train", "validation", "test"] * 2)
+        assert corpus.sessions["participant"].nunique() == 3
+        assert sorted(corpus.sessions["score"]) == [0, 3, 6, 9, 12, 15]
+
+    def test_frames_are_read_in_numeric_order(self, root):
+        corpus = corpora.open("frame_folder", root)
+        frames = list(corpus[corpus.sessions["session"].iloc[0]].frames("frames"))
+        assert [round(f.mean(), -1) for f in frames] == [10, 20, 100]
+
+    @pytest.mark.parametrize(("row", "said"), [
+        ("image/999_1_Northwind,5", "but there is no such folder"),
+        ("image/203_1_Northwind,7", "with different labels. Keep one."),
+        ("image/203_1_Northwind,0", "2 equal rows"), ("image/204_1_Northwind,", "with different labels")])
+    def test_faulty_rows_are_listed(self, root, row, said):
+        with (root / "label.csv").open("a") as table:
+            table.write(f"\n{row}\n")
+        corpus = corpora.open("frame_folder", root)
+        assert said in corpus.problems["problem"].item()
+        assert len(corpus) >= 5
+
+    def test_folder_without_row_is_listed(self, root):
+        (root / "image/300_1_Freeform").mkdir()
+        assert "has no row in label.csv" in corpora.open("frame_folder", root).problems["problem"].item()
+
+    def test_missing_table(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"no label.csv. Expected a table with the columns path,label"):
+            corpora.open("frame_folder", tmp_path)
+
+    def test_wrong_columns(self, root):
+        (root / "label.csv").write_text("video,bdi\na,1")
+        with pytest.raises(ValueError, match="has the columns video, bdi; expected path,label"):
+            corpora.open("frame_folder", root)

@@ -1,0 +1,150 @@
+"""Frames, landmarks, alignment; videos that cannot be used."""
+
+import cv2
+import numpy as np
+import pytest
+
+from depnb.features import face, store
+
+
+@pytest.fixture(scope="module")
+def video(tree):
+    return sorted(tree.rglob("*_Freeform_video.mp4"))[0]
+
+
+@pytest.fixture(scope="module")
+def tracked(video):
+    return face.track(video, frame_step=3)
+
+
+def write(path, frames, fps=30):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), fps, frames[0].shape[1::-1])
+    for frame in frames:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+    return path
+
+
+def test_every_third_frame_is_read(video):
+    every, third = list(face.read_frames(video)), list(face.read_frames(video, 3))
+    assert len(every) == 60
+    assert len(third) == 20
+    np.testing.assert_array_equal(third[1], every[3])
+
+
+def test_tracking_gives_named_arrays_of_the_promised_shapes(tracked):
+    assert {k: v.shape for k, v in tracked.items()} == {
+        "landmarks": (20, 68, 2), "gaze": (20, 2), "head_pose": (20, 3), "alignment": (20, 2, 3),
+        "found": (20,), "frame": (20,)}
+    assert tracked["found"].all()
+    assert tracked["frame"].tolist() == list(range(0, 60, 3))
+
+
+def test_points_lie_where_the_68_order_says(tracked):
+    points = tracked["landmarks"].mean(0)
+    eyes, mouth, chin, nose = points[36:48], points[48:68], points[8], points[30]
+    assert eyes[:6, 0].mean() < nose[0] < eyes[6:, 0].mean()
+    assert points[17:27, 1].mean() < eyes[:, 1].mean() < nose[1] < mouth[:, 1].mean() < chin[1]
+
+
+def test_aligned_crops_put_eyes_and_mouth_where_they_belong(tracked):
+    unit = face.to_crop(tracked["landmarks"], tracked["alignment"])
+    right, left = unit[:, 36:42].mean(1), unit[:, 42:48].mean(1)
+    np.testing.assert_allclose((right + left) / 2, [[0.5, 1 / 3]] * 20, atol=1e-5)
+    np.testing.assert_allclose(right[:, 1], left[:, 1], atol=1e-5)
+    distance, below = left[:, 0] - right[:, 0], unit[:, 48:68].mean(1)[:, 1] - 1 / 3
+    np.testing.assert_allclose(np.maximum(distance / 0.35, below / (1 / 3)), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [48, 224])
+def test_crops_are_stored_as_uint8_and_show_the_aligned_face(video, tracked, size):
+    crops = face.crop(video, tracked["alignment"], 3, size)["crops"]
+    assert crops.shape == (20, size, size, 3)
+    assert crops.dtype == np.uint8
+    if size == 224:
+        again = face.face_mesh(list(crops))
+        eyes = again[-1, face.SIXTY_EIGHT][36:48, :2].mean(0) / size
+        np.testing.assert_allclose(eyes, [0.5, 1 / 3], atol=0.02)
+
+
+def test_the_same_video_gives_the_same_features(video, tracked):
+    for name, array in face.track(video, frame_step=3).items():
+        np.testing.assert_array_equal(array, tracked[name])
+
+
+def test_gaze_and_pose_do_not_depend_on_where_the_face_is(tracked):
+    rng = np.random.default_rng(0)
+    mesh = rng.normal(0, 30, (5, 478, 3)).astype(np.float32)
+    np.testing.assert_allclose(face.gaze(mesh), face.gaze(mesh * 2 + 7), atol=1e-4)
+    np.testing.assert_allclose(face.head_pose(mesh), face.head_pose(mesh * 2 + 7), atol=1e-2)
+
+
+def test_short_gaps_are_interpolated_and_counted():
+    mesh = np.arange(10, dtype=np.float32)[:, None, None] * np.ones((10, 478, 3), np.float32)
+    mesh[[0, 4, 5]] = np.nan
+    filled, found = face.fill_gaps(mesh)
+    assert found.sum() == 7
+    np.testing.assert_allclose(filled[:, 0, 0], [1, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+
+
+class TestFaults:
+    """Each gives one sentence through the cache, and the good videos go on."""
+
+    def refused(self, path, tmp_path, video, extractor=face.track):
+        found, problems = store.extract({"bad": path, "good": video}, extractor, tmp_path / "cache", workers=1, frame_step=3)
+        assert list(found) == ["good"]
+        return problems["bad"]
+
+    def test_empty_file(self, tmp_path, video):
+        (tmp_path / "v.mp4").touch()
+        assert self.refused(tmp_path / "v.mp4", tmp_path, video) == (
+            "the file is empty; expected a video. Copy it again from the corpus.")
+
+    def test_not_a_video(self, tmp_path, video, capfd):
+        (tmp_path / "v.mp4").write_text("hello")
+        assert "not a readable video" in self.refused(tmp_path / "v.mp4", tmp_path, video)
+        assert "v.mp4" not in capfd.readouterr().err
+
+    def test_truncated_mp4(self, tmp_path, video):
+        (tmp_path / "v.mp4").write_bytes(video.read_bytes()[:-5000])
+        assert "not a readable video (truncated" in self.refused(tmp_path / "v.mp4", tmp_path, video)
+
+    def test_video_whose_end_is_missing(self, tmp_path, video):
+        writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (160, 160))
+        for frame in face.read_frames(video):
+            writer.write(np.ascontiguousarray(frame[..., ::-1]))
+        writer.release()
+        content = (tmp_path / "v.avi").read_bytes()
+        (tmp_path / "v.avi").write_bytes(content[:len(content) // 2])
+        sentence = self.refused(tmp_path / "v.avi", tmp_path, video)
+        assert "truncated" in sentence
+        assert "Copy it again from the corpus." in sentence
+
+    def test_no_face(self, tmp_path, video):
+        write(tmp_path / "v.mp4", [np.full((120, 120, 3), 120, np.uint8)] * 9)
+        assert self.refused(tmp_path / "v.mp4", tmp_path, video) == (
+            "no face in any of 3 frames. Check the recording, or leave the session out.")
+
+    def test_face_in_few_frames(self, tmp_path, video):
+        frames = list(face.read_frames(video))[:12] + [np.full((160, 160, 3), 120, np.uint8)] * 48
+        write(tmp_path / "v.mp4", frames)
+        assert "a face in only" in self.refused(tmp_path / "v.mp4", tmp_path, video)
+
+    def test_folder_without_images(self, tmp_path, video):
+        (tmp_path / "frames").mkdir()
+        assert "the folder holds no images" in self.refused(tmp_path / "frames", tmp_path, video)
+
+    def test_folder_with_a_broken_image(self, tmp_path, video):
+        (tmp_path / "frames").mkdir()
+        (tmp_path / "frames/1.jpg").write_text("no")
+        assert "1.jpg is not a readable image" in self.refused(tmp_path / "frames", tmp_path, video, face.resize)
+
+
+def test_remarks_name_short_videos_and_lost_faces():
+    crops = {name: {"crops": np.zeros((n, 4, 4, 3))} for name, n in (("short", 5), ("long", 20), ("lost", 20))}
+    tracks = {"short": {"found": np.ones(5, bool)}, "long": {"found": np.ones(20, bool)},
+              "lost": {"found": np.arange(20) < 14}}
+    found = face.remarks(crops, tracks, 10)
+    assert list(found) == ["short", "lost"]
+    assert "5 frames, fewer than the 10 that a clip spans" in found["short"]
+    assert "no face in 30% of the frames" in found["lost"]

@@ -1,0 +1,109 @@
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import pytest
+
+from depnb.simulation.layouts import MARKER, simulate
+
+TINY = {"participants": 3, "seconds": 0.5, "size": 96}
+
+
+def contents(root):
+    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+def test_tree_has_the_layout_of_avec2014(tree):
+    names = {p.relative_to(tree).as_posix() for p in tree.rglob("*.mp4")}
+    assert {n.split("/")[2] for n in names} == {"Training", "Development", "Testing"}
+    assert {n.split("/")[3] for n in names} == {"Northwind", "Freeform"}
+    truth = json.loads((tree / MARKER).read_text())
+    assert len(names) == 2 * len(truth["sessions"])
+    for session, facts in truth["sessions"].items():
+        (label,) = tree.rglob(f"{session}_Depression.csv")
+        assert int(label.read_text()) == facts["bdi2"]
+        assert set(facts["cues"]) == {"smile", "brow", "eyes", "gaze", "head"}
+        for task, video in facts["videos"].items():
+            assert (tree / video["file"]).name == f"{session}_{task.title()}_video.mp4"
+
+
+def test_videos_are_real_and_have_the_promised_length(tree):
+    video = cv2.VideoCapture(str(next(tree.rglob("*.mp4"))))
+    assert video.get(cv2.CAP_PROP_FPS) == 30
+    count = 0
+    while video.read()[0]:
+        count += 1
+    assert count == 60
+
+
+def test_avec2013_has_one_longer_video_a_session(tmp_path):
+    root = simulate("avec2013", tmp_path / "avec2013", **TINY)
+    names = sorted(p.relative_to(root).as_posix() for p in root.rglob("*.mp4"))
+    assert len(names) == 3
+    assert all(n.endswith("_cut_combined.mp4") for n in names)
+    truth = json.loads((root / MARKER).read_text())
+    assert all(list(s["videos"]) == ["interview"] for s in truth["sessions"].values())
+
+
+def test_same_arguments_same_bytes_other_effect_same_labels(tmp_path):
+    first, second, null = (contents(simulate("avec2014", tmp_path / name, effect=effect, workers=workers, **TINY))
+                           for name, effect, workers in (("a", 1.0, 1), ("b", 1.0, 2), ("null", 0.0, 2)))
+    assert first == second
+    assert first.keys() == null.keys()
+    assert all(first[n] == null[n] for n in first if n.endswith(".csv"))
+    assert all(first[n] != null[n] for n in first if n.endswith(".mp4"))
+    people = [json.loads(tree[MARKER])["participants"] for tree in (first, null)]
+    assert people[0] == people[1]
+
+
+def test_killed_writing_goes_on_and_ends_with_the_same_bytes(tmp_path):
+    whole = contents(simulate("avec2014", tmp_path / "whole", **TINY))
+    command = [sys.executable, "-m", "depnb.simulation", "avec2014", "--root", str(tmp_path / "killed"),
+               "--participants", "3", "--seconds", "0.5", "--size", "96", "--workers", "1"]
+    process = subprocess.Popen(command, start_new_session=True)
+    part = tmp_path / ".killed.part"
+    while process.poll() is None and not list(part.rglob("[!.]*.mp4")):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed").exists()
+    kept = {p: p.stat().st_mtime_ns for p in part.rglob("[!.]*.mp4")}
+    assert kept
+    subprocess.run(command, check=True, capture_output=True)
+    assert contents(tmp_path / "killed") == whole
+    again = [tmp_path / "killed" / p.relative_to(part) for p in kept]
+    assert [p.stat().st_mtime_ns for p in again] == list(kept.values())
+
+
+def test_two_processes_may_ask_for_one_tree(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    both = [context.Process(target=simulate, args=("avec2014", tmp_path / "shared", 3, 0, 1.0, 0.5, 96, 30, 1))
+            for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [p.exitcode for p in both] == [0, 0]
+    assert len(list((tmp_path / "shared").rglob("*.mp4"))) == 6
+
+
+def test_another_corpus_in_the_folder_is_named(tree):
+    with pytest.raises(ValueError, match=r"holds another simulated corpus \(participants 12 there, 3 asked"):
+        simulate("avec2014", tree, participants=3)
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match="is not empty and not a simulated corpus"):
+        simulate("avec2014", tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_an_unknown_layout_is_named(tmp_path):
+    with pytest.raises(ValueError, match="layout 'avec2020': depnb simulates avec2014, avec2013"):
+        simulate("avec2020", tmp_path / "x")

@@ -1,0 +1,198 @@
+"""The training loop: learns, resumes to the same bits after SIGKILL, refuses what does not fit."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from depnb import training
+from depnb.features.clips import ClipBatches
+from depnb.models.sta_drn import STADRN, training_clip
+
+SCRIPT = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    import torch
+    sys.path.insert(0, {root!r})
+    from tests.test_training import train
+    torch.set_num_threads(1)
+    train(Path(sys.argv[1]), epochs=6, accumulate=int(sys.argv[2]), dropout=0.3)
+    print("done")
+""")
+
+
+def small(dropout=0.0):
+    torch.manual_seed(0)
+    return STADRN("attention_fusion", 2, (1, 1, 1, 1), features=4, stem_features=4, dropout=dropout)
+
+
+def data():
+    rng = np.random.default_rng(0)
+    targets = rng.standard_normal(12)
+    return [np.clip(rng.normal(120 + 40 * t, 20, (12, 32, 32, 3)), 0, 255).astype(np.uint8) for t in targets], targets
+
+
+def train(folder, epochs=3, dropout=0.0, validate=None, **options):
+    """Train a small STA-DRN on clips whose brightness is the target -> (model, history)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    crops, targets = data()
+    batches = ClipBatches(crops, targets, lambda n, r: training_clip(n, 8, r), 4, seed=0, jitter=0.1)
+    model = small(dropout)
+
+    def loss(network, batch):
+        return torch.nn.functional.mse_loss(network(batch[0])[:, 0], batch[1])
+
+    def mae(network):
+        return {"mae": float(np.mean([abs(float(network(x)[:, 0].mean() - t.mean())) for x, t in batches(1000)]))}
+
+    recipe = training.Recipe(epochs, **{"learning_rate": 3e-3, **options})
+    history = training.fit(model, loss, batches, validate or mae, recipe, Fabric(accelerator="cpu", devices=1), folder,
+                           {"model": "sta_drn", "k": 2})
+    return model, history
+
+
+def outcome(folder):
+    """Everything a run leaves that must not depend on interruptions."""
+    history = pd.read_csv(folder / "history.csv").drop(columns="seconds").to_csv()
+    return hashlib.sha256((folder / "checkpoint.safetensors").read_bytes()).hexdigest(), history
+
+
+def test_training_lowers_the_loss_and_keeps_the_best_weights(tmp_path):
+    model, history = train(tmp_path, epochs=8)
+    assert history[-1]["train_loss"] < 0.7 * history[0]["train_loss"]
+    assert len(history) == 8
+    best = min(row["val_mae"] for row in history)
+    again = small()
+    training.load_checkpoint(tmp_path / "checkpoint.safetensors", again, {"model": "sta_drn", "k": 2})
+    for ours, stored in zip(model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert torch.equal(ours, stored)
+    assert best == min(pd.read_csv(tmp_path / "history.csv")["val_mae"])
+
+
+def test_same_seed_same_bits(tmp_path):
+    train(tmp_path / "a")
+    train(tmp_path / "b")
+    assert outcome(tmp_path / "a") == outcome(tmp_path / "b")
+
+
+@pytest.mark.parametrize("accumulate", [1, 5])      # 5 does not divide the batches of an epoch: gradients are saved too
+def test_killed_at_any_moment_and_resumed_gives_the_same_bits(tmp_path, accumulate):
+    root = os.fspath(__import__("tests").__path__[0] + "/..")
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT.format(root=os.path.abspath(root)))
+
+    def start(name):
+        return subprocess.Popen([sys.executable, str(script), str(tmp_path / name), str(accumulate)],
+                                stdout=subprocess.PIPE, text=True)
+
+    whole = start("whole")
+    assert "done" in whole.communicate()[0]
+    rng, kills = np.random.default_rng(accumulate), 0
+    while True:
+        process = start("killed")
+        state = tmp_path / "killed/state.safetensors"
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
+            time.sleep(0.005)       # until it has finished an epoch more
+        if kills < 4:
+            time.sleep(rng.uniform(0, 0.3))
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
+        if "done" in process.communicate()[0]:
+            break
+    assert kills >= 2
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+    assert not list((tmp_path / "killed").glob(".*.part")) or kills     # leftovers of a kill are never read
+
+
+def test_a_finished_training_is_not_repeated(tmp_path):
+    _, first = train(tmp_path)
+    changed = (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns
+    _, second = train(tmp_path)
+    assert second == first
+    assert (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns == changed
+
+
+def test_patience_stops_and_the_best_epoch_is_kept(tmp_path):
+    scores = iter([3.0, 1.0, 2.0, 2.0, 5.0, 0.1])
+    _, history = train(tmp_path, epochs=6, patience=3, validate=lambda model: {"mae": next(scores)})
+    assert [row["val_mae"] for row in history] == [3.0, 1.0, 2.0, 2.0, 5.0]
+
+
+def test_validation_only_every_so_often_and_at_the_end(tmp_path):
+    _, history = train(tmp_path, epochs=5, validate_every=3, validate=lambda model: {"mae": 1.0})
+    assert ["val_mae" in row for row in history] == [False, False, True, False, True]
+
+
+def test_a_diverging_training_says_so_and_keeps_the_state(tmp_path):
+    train(tmp_path, epochs=1, schedule="constant")
+    kept = (tmp_path / "state.safetensors").read_bytes()
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        train(tmp_path, epochs=3, schedule="constant", learning_rate=1e30)
+    assert (tmp_path / "state.safetensors").read_bytes() == kept
+
+
+def test_schedules():
+    cosine = training.Recipe(10, 1.0)
+    assert cosine.rate(0, 100, 0) == pytest.approx(0.2)
+    assert cosine.rate(5, 100, 0) == pytest.approx(1.0)
+    assert cosine.rate(100, 100, 9) == pytest.approx(0.0)
+    restarts = training.Recipe(200, 1.0, schedule="restarts")
+    assert [round(restarts.rate(0, 1, e), 3) for e in (0, 25, 50, 100, 150)] == [1.0, 0.5, 1.0, 0.5, 1.0]
+    assert training.Recipe(1, 0.3, schedule="constant").rate(5, 10, 0) == 0.3
+    with pytest.raises(ValueError, match="schedule 'linear': choose cosine, constant or restarts"):
+        training.Recipe(1, 1.0, schedule="linear").rate(0, 1, 0)
+
+
+class TestCheckpoint:
+    """A checkpoint of another model is refused in one sentence."""
+
+    def test_other_variant(self, tmp_path):
+        train(tmp_path, epochs=1)
+        with pytest.raises(ValueError, match="a checkpoint of another model: variant is not given there, temporal here"):
+            training.load_checkpoint(tmp_path / "checkpoint.safetensors", small(),
+                                     {"model": "sta_drn", "variant": "temporal"})
+
+    def test_other_size(self, tmp_path):
+        train(tmp_path, epochs=1)
+        with pytest.raises(ValueError, match="its weights do not fit STADRN"):
+            training.load_checkpoint(tmp_path / "checkpoint.safetensors", STADRN("temporal", features=4), {"k": 2})
+
+    def test_missing(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"no such checkpoint. Give a run's checkpoint.safetensors"):
+            training.load_checkpoint(tmp_path / "none.safetensors", small(), {})
+
+    def test_a_pickle(self, tmp_path):
+        torch.save({"a": 1}, tmp_path / "weights.pth")
+        with pytest.raises(ValueError, match="not a safetensors file"):
+            training.load_checkpoint(tmp_path / "weights.pth", small(), {})
+
+
+def test_trackers(tmp_path):
+    assert training.make_tracker("csv", tmp_path, "x") is None
+    with pytest.raises(ValueError, match="tracker 'mlflow': choose csv, tensorboard or wandb"):
+        training.make_tracker("mlflow", tmp_path, "x")
+    for kind, package in (("tensorboard", "tensorboard"), ("wandb", "wandb")):
+        try:
+            __import__(package)
+        except ModuleNotFoundError:
+            with pytest.raises(ModuleNotFoundError, match=f"tracker {kind}: .* is not installed"):
+                training.make_tracker(kind, tmp_path, "x")
+
+
+def test_mixed_precision_trains(tmp_path):
+    crops, targets = data()
+    batches = ClipBatches(crops, targets, lambda n, r: training_clip(n, 8, r), 4, seed=0)
+    history = training.fit(small(), lambda m, b: m(b[0])[:, 0].float().sub(b[1]).square().mean(), batches,
+                           lambda m: {"mae": 1.0}, training.Recipe(1, 1e-3),
+                           Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"), tmp_path, {})
+    assert np.isfinite(history[0]["train_loss"])
