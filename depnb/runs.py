@@ -28,7 +28,8 @@ import yaml
 # Parameters that say where and how fast, not what: two runs that differ only here are the same run.
 PLACE = ("data_root", "cache_dir", "run_dir", "workers", "resume", "tracker", "explain_videos")
 DRAWING = ("plots.py", "explain.py")           # of the package: they draw results, they do not make them
-PACKAGES = ("torch", "lightning", "numpy", "scipy", "scikit-learn", "pandas", "opencv-contrib-python", "mediapipe", "captum")
+PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "scikit-learn", "pandas", "opencv-contrib-python", "mediapipe",
+            "captum")
 
 
 def root():
@@ -280,7 +281,7 @@ def compare(paper, table):
                     "status": f"trained in {duration(finished_runs[name].provenance['training_seconds'])}"}
         else:
             row |= {"MAE": np.nan, "mean predictor": np.nan, "value": np.nan, "low": np.nan, "high": np.nan,
-                    "below mean predictor, %": "–", "status": f"not run: make runs/{paper}/{name}"}
+                    "below mean predictor, %": "–", "status": f"not run: snakemake -c2 runs/{paper}/{name}/metrics.json"}
         rows.append(row)
     return pd.DataFrame(rows)
 

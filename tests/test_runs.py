@@ -1,0 +1,224 @@
+"""Parameters, run folders and their comparison."""
+
+import ast
+import json
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from depnb import runs
+
+DECLARED = {"corpus": str, "epochs": int, "learning_rate": float, "units": list, "resume": bool}
+VALUES = {"corpus": "avec2014", "epochs": 3, "learning_rate": 1e-3, "units": [1, 1], "resume": True}
+PARAMETERS = {"data_root": "auto", "run_dir": "auto", "resume": True, "seed": 0, "epochs": 2}
+
+
+def notebook(injected="", **changed):
+    """The globals of a notebook whose injected cell sets `changed`."""
+    lines = ["# Parameters", *(f"{k} = {v!r}" for k, v in changed.items())]
+    return {"__annotations__": DECLARED, **VALUES, **changed, "In": ["", "import x", injected or "\n".join(lines)]}
+
+
+class TestParameters:
+    def test_declared_values_come_back_in_order(self):
+        assert runs.parameters(notebook()) == VALUES
+
+    def test_a_whole_number_is_a_float_where_one_is_expected(self):
+        values = runs.parameters(notebook(learning_rate=1))
+        assert values["learning_rate"] == 1.0
+        assert type(values["learning_rate"]) is float
+
+    def test_an_unknown_name_is_refused_with_the_nearest_known_one(self):
+        with pytest.raises(ValueError, match=r"unknown parameter 'epoch'; did you mean 'epochs'\? Known: corpus, epochs"):
+            runs.parameters(notebook(epoch=3))
+
+    def test_an_unknown_name_like_none_lists_the_known_ones(self):
+        with pytest.raises(ValueError, match=r"unknown parameter 'zzz'\. Known: corpus"):
+            runs.parameters(notebook(zzz=3))
+
+    @pytest.mark.parametrize(("name", "value", "said"), [
+        ("epochs", 2.5, "epochs: expected int, got 2.5 (float)"), ("epochs", True, "expected int, got True (bool)"),
+        ("epochs", "many", "expected int, got 'many' (str)"), ("resume", 1, "expected bool, got 1 (int)"),
+        ("learning_rate", "5e-3", "write it with a point, as in 5.0e-3"), ("units", 3, "expected list, got 3 (int)"),
+        ("corpus", None, "expected str, got None (NoneType)")])
+    def test_a_wrong_type_is_refused(self, name, value, said):
+        with pytest.raises(ValueError, match=re.escape(said)) as caught:
+            runs.parameters(notebook(**{name: value}))
+        assert "\n" not in str(caught.value)
+
+
+class TestWriting:
+    def test_the_new_content_or_the_old(self, tmp_path, monkeypatch):
+        target = tmp_path / "metrics.json"
+        runs.write_atomically(target, "old")
+
+        def full(self, data):
+            with open(self, "wb") as file:
+                file.write(data[:1])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            runs.write_atomically(target, "new")
+        assert target.read_text() == "old"
+
+    def test_no_temporary_file_stays(self, tmp_path):
+        runs.write_atomically(tmp_path / "a.json", b"{}")
+        assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+class FakeCorpus:
+    """As much of a corpus as a run's provenance asks for."""
+
+    name, fingerprint, restricted = "AVEC 2014", "00ff", False
+
+    def __init__(self):
+        self.truth = {"arguments": {"participants": 12, "effect": 1.0, "seed": 0, "seconds": 2}}
+        self.sessions = pd.DataFrame({"participant": ["a", "a", "b"]})
+
+    def __len__(self):
+        return len(self.sessions)
+
+
+PREDICTIONS = pd.DataFrame({"session": ["003"], "participant": ["007"], "y_true": [3.0], "y_pred": [4.0]})
+
+
+def finish(run, **metrics):
+    run.finish({"mae": 1.0, **metrics}, PREDICTIONS, FakeCorpus(), "cpu", 12.3)
+
+
+class TestRun:
+    def start(self, tmp_path, **changed):
+        return runs.Run.start("sta_drn", PARAMETERS | {"run_dir": str(tmp_path / "sta_drn/a")} | changed)
+
+    def test_complete_once_finished(self, tmp_path):
+        run = self.start(tmp_path)
+        assert not run.complete
+        finish(run, ccc=float("nan"), nested=[{"low": float("nan")}])
+        assert run.complete
+        assert run.metrics == {"mae": 1.0, "ccc": None, "nested": [{"low": None}]}
+        assert run.predictions.loc[0, ["session", "participant"]].tolist() == ["003", "007"]      # zeros kept
+        assert {p.name for p in run.folder.iterdir()} == {"params.yaml", "metrics.json", "predictions.csv",
+                                                          "provenance.json", "figures"}
+
+    def test_says_what_produced_it_and_where_from(self, tmp_path):
+        run = self.start(tmp_path, seed=4)
+        finish(run)
+        said = run.provenance
+        assert said["seed"] == 4
+        assert said["corpus"]["simulated"]
+        assert set(said["packages"]) >= {"torch", "numpy", "mediapipe"}
+        assert said["hardware"]["cores"] >= 1
+        assert "**simulated data** (participants 12, effect 1, seed 0)" in run.describe()
+        assert "2 participants, seed 4" in run.describe()
+        assert str(tmp_path) not in json.dumps(said)
+
+    def test_the_same_parameters_find_the_finished_run(self, tmp_path):
+        finish(self.start(tmp_path))
+        again = self.start(tmp_path, data_root="elsewhere")         # where, not what
+        assert again.complete
+        finish(again, mae=2.0)                                      # stays as it is
+        assert again.metrics["mae"] == 1.0
+
+    @pytest.mark.parametrize("changed", [{"epochs": 9}, {"resume": False}])
+    def test_another_run_is_moved_aside_and_never_lost(self, tmp_path, changed, capsys):
+        finish(self.start(tmp_path))
+        for number in (1, 2):
+            run = self.start(tmp_path, **changed)
+            assert not run.complete
+            assert f"a is kept as a.replaced-{number}." in capsys.readouterr().out
+            finish(run)
+            changed = changed if "resume" in changed else {"epochs": 9 + number}
+        assert runs.Run(tmp_path / "sta_drn/a.replaced-1").metrics["mae"] == 1.0
+        assert (tmp_path / "sta_drn/a.replaced-2").is_dir()
+
+    def test_an_interrupted_run_of_other_code_is_not_resumed(self, tmp_path, monkeypatch):
+        self.start(tmp_path)
+        (tmp_path / "sta_drn/a/state.safetensors").write_bytes(b"half")
+        assert (self.start(tmp_path).folder / "state.safetensors").exists()
+        monkeypatch.setattr(runs, "code_fingerprint", lambda paper: "other")
+        assert not (self.start(tmp_path).folder / "state.safetensors").exists()
+        assert (tmp_path / "sta_drn/a.replaced-1/state.safetensors").exists()
+
+    def test_auto_names_the_folder_by_what_is_computed(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(runs, "root", lambda: tmp_path)
+        first = runs.Run.start("sta_drn", PARAMETERS).folder
+        assert runs.Run.start("sta_drn", PARAMETERS | {"data_root": "x"}).folder == first
+        assert runs.Run.start("sta_drn", PARAMETERS | {"seed": 1}).folder != first
+        assert first.parent == tmp_path / "runs/sta_drn"
+
+
+def test_the_code_fingerprint_sees_computing_cells_but_not_drawing_ones(tmp_path, monkeypatch):
+    def digest(cells):
+        (tmp_path / "notebooks").mkdir(exist_ok=True)
+        (tmp_path / "notebooks/p.ipynb").write_text(json.dumps({"cells": cells}))
+        monkeypatch.setattr(runs, "root", lambda: tmp_path)
+        runs.code_fingerprint.cache_clear()
+        return runs.code_fingerprint("p"), runs.code_fingerprint("p", everything=True)
+
+    def cell(source, kind="code", **metadata):
+        return {"cell_type": kind, "source": [source], "metadata": metadata}
+
+    compute, draw = cell("x = 1"), cell("plot(x)", mystnb={"image": {}})
+    base = digest([compute, draw, cell("text", "markdown"), cell("seed = 0", tags=["parameters"])])
+    assert digest([cell("x = 2"), draw])[0] != base[0]
+    other = digest([compute, cell("plot(2 * x)", mystnb={"image": {}}), cell("seed = 1", tags=["parameters"])])
+    assert other[0] == base[0]
+    assert other[1] != base[1]
+    runs.code_fingerprint.cache_clear()
+
+
+class TestComparison:
+    @pytest.fixture
+    def table(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(runs, "root", lambda: tmp_path)
+        for name, improvement in (("a", 0.3), ("b", 0.1)):
+            run = runs.Run.start("sta_drn", PARAMETERS | {"run_dir": f"runs/sta_drn/{name}"})
+            run.finish({"test": {"mae": 6.0, "mean_predictor": {"mae": 8.0}, "improvement": improvement,
+                                 "improvement_interval": [improvement - 0.1, improvement + 0.1]}},
+                       PREDICTIONS, FakeCorpus(), "cpu", 100)
+        path = tmp_path / "ablations.yaml"
+        path.write_text(yaml.safe_dump({"runs": {
+            name: {"label": name.upper(), "group": group, "parameters": {}}
+            for name, group in (("a", "seeds"), ("b", "seeds"), ("c", "null"))}}))
+        return path
+
+    def test_one_row_a_run_and_the_command_for_a_missing_one(self, table):
+        rows = runs.compare("sta_drn", table).set_index("run")
+        assert rows.loc["A", "value"] == pytest.approx(30)
+        assert rows.loc["B", "below mean predictor, %"] == "10 (0 to 20)"
+        assert rows.loc["A", "status"] == "trained in 1.7 min"
+        assert np.isnan(rows.loc["C", "MAE"])
+        assert rows.loc["C", "status"].endswith("runs/sta_drn/c/metrics.json")
+
+    def test_a_replaced_run_does_not_count(self, table, tmp_path):
+        (tmp_path / "runs/sta_drn/a").rename(tmp_path / "runs/sta_drn/a.replaced-1")
+        assert list(runs.finished("sta_drn")) == ["b"]
+
+    @pytest.mark.parametrize(("bar", "said"), [
+        ({"at_least": 20}, "20 % below the mean predictor's (runs: 30, 10); expected at least 20 %, reached."),
+        ({"at_least": 25}, "expected at least 25 %, not reached."), ({"at_most": 25}, "expected at most 25 %, reached."),
+        ({"at_most": 10}, "expected at most 10 %, not reached.")])
+    def test_a_group_against_its_bar(self, table, said, bar):
+        found = runs.summarise(runs.compare("sta_drn", table), {"seeds": {"about": "Seeds"} | bar})["seeds"]
+        assert found["mean"] == pytest.approx(20)
+        assert said in found["sentence"]
+
+    def test_nothing_is_said_of_a_group_that_was_not_run(self, table):
+        found = runs.summarise(runs.compare("sta_drn", table), {"null": {"about": "Null", "at_most": 10}})["null"]
+        assert math.isnan(found["mean"])
+        assert found["sentence"] == "Null: not run yet."
+
+
+def test_drawing_modules_compute_nothing_that_runs_depend_on():
+    """What `code_fingerprint` leaves out must not be imported by what it covers."""
+    package = Path(runs.__file__).parent
+    for file in package.rglob("*.py"):
+        imported = [name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))
+                    for name in [getattr(node, "module", None) or "", *(a.name for a in node.names)]]
+        assert file.name in runs.DRAWING or not {"depnb.plots", "plots", "depnb.explain", "explain"} & set(imported), file
