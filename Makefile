@@ -4,6 +4,7 @@
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.10 python3 python 2>/dev/null))
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 BIN := .venv/bin
+export PATH := $(abspath $(BIN)):$(PATH)
 
 .PHONY: book test lab lint clean distclean
 .DELETE_ON_ERROR:

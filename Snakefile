@@ -55,7 +55,7 @@ rule corpus:
     shell:
         "rm -rf $(dirname {output}) && python -m depnb.simulation {wildcards.layout} --root $(dirname {output}) "
         "--participants {wildcards.participants} --effect {wildcards.effect} --seed {wildcards.seed} "
-        "--workers {threads} > {log} 2>&1"
+        "--workers {threads} > {log} 2>&1 || {{ tail -n 5 {log}; exit 1; }}"
 
 
 rule features:
@@ -65,7 +65,7 @@ rule features:
     threads: workflow.cores or 1
     shell:
         "python -m depnb.features $(dirname {input}) --cache cache --frame-step {wildcards.step} --size {wildcards.size} "
-        "--workers {threads} > {log} 2>&1"
+        "--workers {threads} > {log} 2>&1 || {{ tail -n 5 {log}; exit 1; }}"
 
 
 rule run:
