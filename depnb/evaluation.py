@@ -71,6 +71,8 @@ def read_epoch_logs(folder):
         log = pd.read_csv(file, names=["epoch", "mae", "rmse"])
         log = log.apply(pd.to_numeric, errors="coerce").dropna()        # drops the header line
         logs[file.stem.removeprefix("training_log_")] = log.set_index("epoch")
+    if not logs:
+        raise FileNotFoundError(f"{folder}: no CSV file. Expected logs of epoch, MAE and RMSE; restore them from git.")
     return logs
 
 

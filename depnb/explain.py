@@ -5,14 +5,18 @@ can be scored: the share of its mass inside the cue, over the share of the area.
 network beside it.
 """
 
+import warnings
 from contextlib import contextmanager
 from fnmatch import fnmatch
 
-import captum.attr
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+
+with warnings.catch_warnings():         # captum asks for tqdm's notebook bars, which warn where ipywidgets is missing
+    warnings.simplefilter("ignore")
+    import captum.attr
 
 
 @contextmanager

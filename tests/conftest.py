@@ -40,3 +40,18 @@ def golden():
         return arrays, json.loads(str(arrays.pop("config")))
 
     return load
+
+
+@pytest.fixture(scope="session")
+def place(tree, cache):
+    """Parameters of a notebook that reads the small corpus."""
+    return {"data_root": str(tree), "cache_dir": str(cache)}
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory, place):
+    """A run of the notebook from start to end: (its folder, the executed notebook). Do not change it."""
+    from tests.papermilled import execute
+
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, execute(folder, **place)

@@ -1,0 +1,26 @@
+"""Running a notebook by papermill, in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+import nbformat
+
+from tests.conftest import ROOT
+
+TINY = {"epochs": 2, "validate_every": 1, "image_size": 32, "features": 4, "stem_features": 4, "batch_size": 4,
+        "clip_frames": 4, "explain_videos": 1, "workers": 2}
+
+
+def command(folder, parameters):
+    return [sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", "--cwd", str(ROOT),
+            str(ROOT / "notebooks/sta_drn.ipynb"), str(folder / "out.ipynb"), "-y", json.dumps(parameters)]
+
+
+def execute(folder, fails=False, **parameters):
+    """Run the notebook -> the executed notebook; `fails`: it must stop with an error."""
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(command(folder, TINY | {"run_dir": str(folder / "run")} | parameters), capture_output=True,
+                          text=True)
+    assert (done.returncode != 0) == fails, done.stderr
+    return nbformat.read(folder / "out.ipynb", 4)

@@ -1,0 +1,199 @@
+"""The notebooks as a user runs them: by papermill, in a process of their own, on a corpus of a few seconds."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import time
+
+import cv2
+import mediapipe
+import nbformat
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+from depnb import corpora
+from depnb.features import face, store
+from tests.conftest import ROOT
+from tests.papermilled import TINY, command, execute
+
+def error_of(notebook):
+    """The last line that a user reads below a cell that stopped."""
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", []) if o["output_type"] == "error"]
+    return f"{outputs[0]['ename']}: {outputs[0]['evalue']}"
+
+
+def texts(notebook):
+    """All text that a run put into a notebook, its figures left out."""
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    return json.dumps([{**o, "data": {k: v for k, v in o.get("data", {}).items() if k != "image/png"}} for o in outputs])
+
+
+def pictures(notebook):
+    """All figures of a notebook, as (H, W, 3) uint8 RGB."""
+    found = [o["data"]["image/png"] for cell in notebook.cells for o in cell.get("outputs", [])
+             if "image/png" in o.get("data", {})]
+    return [cv2.imdecode(np.frombuffer(base64.b64decode(png), np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for png in found]
+
+
+def faces(pictures):
+    """In how many pictures MediaPipe finds a face."""
+    with mediapipe.solutions.face_detection.FaceDetection(model_selection=1, min_detection_confidence=0.3) as detector:
+        # A strip of small faces is looked at piece by piece, enlarged.
+        pieces = [cv2.resize(np.ascontiguousarray(p[:, i:i + 200]), None, fx=3, fy=3)
+                  for p in pictures for i in range(0, max(p.shape[1] - 199, 1), 100)]
+        return sum(detector.process(piece).detections is not None for piece in pieces)
+
+
+class TestRun:
+    def test_leaves_everything_that_a_number_needs(self, whole):
+        folder, _ = whole
+        assert {p.name for p in (folder / "run").iterdir()} >= {
+            "params.yaml", "metrics.json", "predictions.csv", "history.csv", "checkpoint.safetensors", "provenance.json",
+            "attributions.csv", "figures"}
+        assert {p.stem for p in (folder / "run/figures").iterdir()} >= {
+            "scores", "frames", "crops", "training", "scatter", "attention", "attributions", "concentration"}
+
+    def test_metrics_are_those_of_the_predictions(self, whole):
+        run = whole[0] / "run"
+        metrics, people = json.loads((run / "metrics.json").read_text()), pd.read_csv(run / "predictions.csv")
+        people = people[people["split"] == "test"].groupby("participant")[["y_true", "y_pred"]].mean()
+        assert metrics["simulated"]
+        assert metrics["test"]["participants"] == len(people)
+        assert metrics["test"]["mae"] == pytest.approx((people["y_pred"] - people["y_true"]).abs().mean(), abs=1e-5)
+
+    def test_says_that_its_numbers_are_simulated(self, whole):
+        said = texts(whole[1])
+        assert "**simulated data** (participants 12, effect 1, seed 0)" in said
+        assert re.search(r"simulated AVEC 2014, effect 1: \d+ sessions", said)
+
+    def test_no_warning_and_no_path_of_the_machine_in_a_cell(self, whole, place):
+        streams = [o for cell in whole[1].cells for o in cell.get("outputs", []) if o.get("name") == "stderr"]
+        assert streams == []
+        assert not any(str(p) in texts(whole[1]) for p in (ROOT, *place.values()))
+
+    def test_again_shows_the_finished_run(self, whole, place):
+        folder, _ = whole
+        before = (folder / "run/metrics.json").stat().st_mtime_ns
+        shown = texts(execute(folder, **place))
+        assert (folder / "run/metrics.json").stat().st_mtime_ns == before
+        assert "is kept as" not in shown
+
+    def test_a_checkpoint_is_scored_like_the_run_that_wrote_it(self, whole, place, tmp_path):
+        execute(tmp_path, **place, checkpoint=str(whole[0] / "run/checkpoint.safetensors"))
+        scored, trained = (json.loads((f / "run/metrics.json").read_text()) for f in (tmp_path, whole[0]))
+        assert scored["test"] == trained["test"]
+
+
+def test_killed_and_started_again_ends_with_the_same_bits(whole, place, tmp_path):
+    parameters = TINY | place | {"run_dir": str(tmp_path / "run")}
+    state = tmp_path / "run/state.safetensors"
+    process = subprocess.Popen(command(tmp_path, parameters), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not state.exists():
+        time.sleep(0.02)
+    for victim in [*psutil.Process(process.pid).children(recursive=True), process]:     # the kernel and papermill
+        victim.kill()
+    process.wait()
+    assert state.exists()
+    assert not (tmp_path / "run/metrics.json").exists()
+    execute(tmp_path, **place)
+    for name in ("metrics.json", "predictions.csv", "checkpoint.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (whole[0] / "run" / name).read_bytes(), name
+
+
+class TestRefused:
+    @pytest.mark.parametrize(("parameters", "said"), [
+        ({"epoch": 5}, "ValueError: unknown parameter 'epoch'; did you mean 'epochs'?"),
+        ({"epochs": "5e1"}, "ValueError: parameter epochs: expected int, got '5e1' (str)."),
+        ({"data_root": "no/such/folder"}, "no/such/folder: no such folder. Expected the avec2014 corpus")])
+    def test_in_one_sentence(self, place, tmp_path, parameters, said):
+        error = error_of(execute(tmp_path, fails=True, **place | parameters))
+        assert said in error
+        assert "\n" not in error
+
+    def test_a_checkpoint_of_another_variant(self, whole, place, tmp_path):
+        checkpoint = str(whole[0] / "run/checkpoint.safetensors")
+        error = error_of(execute(tmp_path, fails=True, **place, checkpoint=checkpoint, variant="spatial"))
+        assert "a checkpoint of another model: variant is 'attention_fusion' there, 'spatial' here" in error
+
+
+class TestRestricted:
+    """A licensed corpus: the same tree without the mark of a simulation."""
+
+    @pytest.fixture(scope="class")
+    def licensed(self, tree, cache, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("licensed")
+        root = folder / "AVEC2014"
+        shutil.copytree(tree, root)
+        (root / "SIMULATED.json").unlink()
+        broken = sorted(root.rglob("*.mp4"))[3]
+        broken.write_bytes(broken.read_bytes()[:500])
+        executed = execute(folder, data_root=str(root), cache_dir=str(cache), protocol="as_published")
+        return folder, executed, [p.stem for p in root.rglob("*.mp4")], broken.stem
+
+    def test_no_file_name_or_participant_leaves_it(self, licensed):
+        folder, executed, names, _ = licensed
+        written = [p.read_text() for p in (folder / "run").rglob("*") if p.suffix in {".csv", ".json"}]
+        for text in (texts(executed), *written):
+            assert not any(re.search(rf"(?<![0-9]){name.rsplit('_', 1)[0]}(?![0-9])", text) for name in names)
+
+    def test_no_face_leaves_it(self, licensed, whole):
+        assert faces(pictures(whole[1])) > 5        # the simulated run shows them, and they are found there
+        assert faces(pictures(licensed[1])) == 0
+
+    def test_a_faulty_video_is_named_by_pseudonym_and_in_the_private_log_by_path(self, licensed):
+        folder, executed, _, broken = licensed
+        assert re.search(r"S-[0-9a-f]{8}/(northwind|freeform)", texts(executed), re.IGNORECASE)
+        assert broken in (folder / "run/private.log").read_text()
+
+    def test_the_others_went_on_and_nothing_calls_it_simulated(self, licensed):
+        folder, executed, names, _ = licensed
+        assert not json.loads((folder / "run/metrics.json").read_text())["simulated"]
+        assert f"{len(names) - 1} of {len(names)} recordings used" in texts(executed)
+        assert "**simulated data**" not in texts(executed)
+
+
+def test_a_folder_of_extracted_frames(tree, cache, tmp_path):
+    data = corpora.open("avec2014", tree)
+    tracks, _ = store.extract(data.files(), face.track, cache, frame_step=3)
+    crops, _ = store.extract(data.files(), face.crop, cache, frame_step=3, size=32,
+                             each={name: {"alignment": t["alignment"]} for name, t in tracks.items()})
+    rows = []
+    for number, recording in enumerate(crops):
+        folder = tmp_path / f"frames/video_{number:03d}"
+        folder.mkdir(parents=True)
+        for i, image in enumerate(crops[recording]["crops"], start=1):
+            cv2.imwrite(str(folder / f"{i:05d}.jpg"), image[..., ::-1])
+        score = data.sessions.set_index("session").loc[recording.split("/")[0], "score"]
+        rows.append({"path": folder.name, "label": score})
+    pd.DataFrame(rows).to_csv(tmp_path / "frames/label.csv", index=False)
+    execute(tmp_path, corpus="frame_folder", data_root=str(tmp_path / "frames"), cache_dir=str(cache), frame_step=1)
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["ridge"] is None                 # no landmarks: crops are all there is
+    assert metrics["test"]["participants"] >= 2
+
+
+def test_quick_parameters_are_the_defaults():
+    notebook = nbformat.read(ROOT / "notebooks/sta_drn.ipynb", 4)
+    declared = {}
+    exec(next(c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", [])), declared)
+    names = declared["__annotations__"]
+    assert yaml.safe_load((ROOT / "params/sta_drn/quick.yaml").read_text()) == {n: declared[n] for n in names}
+
+
+@pytest.mark.parametrize("table", sorted(p.name for p in (ROOT / "params/sta_drn").glob("*.yaml")))
+def test_every_parameter_file_fits_the_notebook(table):
+    from depnb import runs
+
+    notebook = nbformat.read(ROOT / "notebooks/sta_drn.ipynb", 4)
+    declared = {}
+    exec(next(c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", [])), declared)
+    content = yaml.safe_load((ROOT / "params/sta_drn" / table).read_text())
+    sets = [r["parameters"] for r in content["runs"].values()] if "runs" in content else [content]
+    for given in sets:
+        injected = "\n".join(["# Parameters", *(f"{name} = {value!r}" for name, value in given.items())])
+        runs.parameters({**declared, **given, "In": [injected]})

@@ -1,0 +1,126 @@
+"""What is installed, by whichever way, is one and the same; what is committed is clean."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib import metadata
+
+import nbformat
+import pytest
+import yaml
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from depnb import runs
+from tests.conftest import ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = {name: [Requirement(r) for r in rows] for name, rows in PROJECT["optional-dependencies"].items()}
+NEEDED = [Requirement(r) for r in PROJECT["dependencies"]] + [r for rows in EXTRAS.values() for r in rows]
+PINS = [Requirement(line) for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"]
+
+
+def pinned(name, python):
+    """The version that constraints.txt gives a package on a Python version (None when none)."""
+    where = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux",
+             "platform_system": "Linux", "platform_machine": "x86_64", "implementation_name": "cpython",
+             "platform_python_implementation": "CPython", "extra": ""}
+    found = [r for r in PINS if canonicalize_name(r.name) == canonicalize_name(name)
+             and (r.marker is None or r.marker.evaluate(where))]
+    assert len(found) <= 1, f"{name} is pinned twice on Python {python}"
+    return str(next(iter(found[0].specifier)).version) if found else None
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12"])
+def test_every_dependency_is_pinned_to_a_version_that_fits(python):
+    for requirement in NEEDED:
+        if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
+            continue
+        version = pinned(requirement.name, python)
+        assert version, f"{requirement.name} has no pin on Python {python}: write constraints.txt anew"
+        assert requirement.specifier.contains(Version(version)), requirement.name
+
+
+def test_the_whole_range_of_pythons_is_pinned():
+    assert PROJECT["requires-python"] == ">=3.10,<3.13"
+
+
+def test_what_runs_is_what_is_pinned():
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    required = [r.name for r in NEEDED if r not in EXTRAS["lab"] + EXTRAS["track"]
+                and (r.marker is None or Marker(str(r.marker)).evaluate())]
+    wrong = {}
+    for name in required:
+        version = Version(metadata.version(name)).public       # torch adds where it was built for: 2.13.0+cpu
+        if version != pinned(name, python):
+            wrong[name] = version
+    assert wrong == {}
+
+
+def test_conda_installs_the_same():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    assert pip[0] == "-c constraints.txt"
+    assert all(line.startswith(("-c constraints.txt", "-e .")) for line in pip)     # nothing beside the project
+    python = next(d for d in environment["dependencies"] if str(d).startswith("python="))
+    assert python == "python=3.11"
+    assert "Python 3.11" in (ROOT / "constraints.txt").read_text().splitlines()[0]
+
+
+def test_make_installs_what_conda_does_in_one_call():
+    makefile = (ROOT / "Makefile").read_text()
+    extras = set(re.search(r"-e \.\[(.*)\]", (ROOT / "environment.yml").read_text())[1].split(","))
+    installs = re.findall(r'pip install .*-c constraints\.txt -e "\.\[(.*)\]"', makefile)
+    assert installs == ["book,test", "lab"]
+    assert extras == {"book", "test", "lab"}
+    assert extras <= set(EXTRAS)
+
+
+def test_recorded_packages_are_dependencies():
+    assert set(runs.PACKAGES) <= {Requirement(r).name for r in PROJECT["dependencies"]}
+
+
+def test_every_subpackage_is_installed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted(str(p.parent.relative_to(ROOT)).replace("/", ".")
+                                    for p in (ROOT / "depnb").rglob("__init__.py"))
+
+
+def test_modules_import_each_other_without_a_cycle():
+    """Checked by importing each module first in a fresh interpreter."""
+    modules = [str(p.relative_to(ROOT).with_suffix("")).replace("/", ".") for p in (ROOT / "depnb").rglob("*.py")
+               if p.name not in {"__init__.py", "__main__.py"}]
+    code = ("import sys, importlib\nfor name in sys.argv[1:]:\n"
+            "    for known in [k for k in sys.modules if k.startswith('depnb')]: del sys.modules[known]\n"
+            "    importlib.import_module(name)")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, *modules], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_are_committed_without_outputs(path):
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    assert all(not c.get("outputs") and c.get("execution_count") is None for c in notebook.cells)
+    assert sum("parameters" in c.metadata.get("tags", []) for c in notebook.cells) == 1
+    assert len({c["id"] for c in notebook.cells}) == len(notebook.cells)
+
+
+def test_the_command_of_continuous_integration_is_the_one_of_the_readme():
+    script = (ROOT / ".ci/run").read_text().splitlines()[-1]
+    assert script in {"make test"}
+    assert re.search(rf"^{script}\b", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+
+def test_golden_files_leave_room_for_the_other_papers():
+    assert sum(p.stat().st_size for p in (ROOT / "tests/golden").iterdir()) < 6e6
+    assert not list((ROOT / "tests/golden").glob("*published*"))
+    assert json.loads((ROOT / "tests/golden/sta_drn_clips_a.json").read_text())
