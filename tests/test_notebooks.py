@@ -21,6 +21,7 @@ from depnb.features import face, store
 from tests.conftest import ROOT
 from tests.papermilled import TINY, command, execute
 
+
 def error_of(notebook):
     """The last line that a user reads below a cell that stopped."""
     outputs = [o for cell in notebook.cells for o in cell.get("outputs", []) if o["output_type"] == "error"]

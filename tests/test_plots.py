@@ -1,0 +1,120 @@
+"""Figures: what is drawn, that it is labelled, and that nothing of a restricted corpus is shown."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from depnb import plots
+from depnb.corpora.corpus import BDI2
+
+LABEL = "simulated AVEC 2014, effect 1"
+HISTORY = pd.DataFrame({"epoch": range(6), "train_loss": np.linspace(1, 0.4, 6),
+                        "val_mae": [np.nan, 9.0, np.nan, 7.0, np.nan, 8.0]})
+PEOPLE = pd.DataFrame({"y_true": [0.0, 20, 63], "y_pred": [4.0, 15, 30]})
+BARS = pd.DataFrame({"method": ["a", "a", "b", "b"], "network": ["trained", "untrained"] * 2, "value": [2.0, 1, 3, 1],
+                     "spread": [0.1] * 4})
+ESTIMATES = pd.DataFrame({"name": ["x", "y"], "value": [10.0, -5], "low": [2.0, -9], "high": [19.0, 1]})
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    plots.use_house_style()
+    yield
+    plt.close("all")
+    plt.rcdefaults()
+
+
+def clips(n=3, size=8):
+    return [np.full((size, size, 3), 40 * (i + 1), np.uint8) for i in range(n)]
+
+
+def heat(n=3, size=8):
+    return [np.random.default_rng(0).random((n, size, size)), np.ones((n, size, size))]
+
+
+CHARTS = {
+    "histogram": lambda: plots.score_histogram(pd.DataFrame({"score": [0, 1, 14, 63]}), BDI2, LABEL),
+    "curve": lambda: plots.training_curve(HISTORY, LABEL, 9.5),
+    "scatter": lambda: plots.predicted_vs_true(PEOPLE, BDI2, LABEL, 18.0),
+    "estimates": lambda: plots.estimates(ESTIMATES, "gain", "%", LABEL, ("mean predictor", 0)),
+    "bars": lambda: plots.grouped_bars(BARS, "method", "network", "value", LABEL, "ratio", ("chance", 1), "spread"),
+    "logs": lambda: plots.epoch_logs({"a": pd.DataFrame({"mae": [3.0, 200]})}, 10.3, LABEL),
+}
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_says_where_it_comes_from_and_labels_its_axes(chart):
+    ax = CHARTS[chart]()
+    assert ax.get_title() == LABEL
+    assert ax.get_xlabel() or chart == "bars"
+    assert ax.get_ylabel() or chart == "estimates"
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_no_text_is_cut_off_or_drawn_over_another(chart):
+    figure = CHARTS[chart]().figure
+    figure.canvas.draw()
+    texts = [t for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label) if t.get_text()]
+    boxes = [t.get_window_extent() for t in texts] + [legend.get_window_extent() for legend in figure.legends]
+    for i, box in enumerate(boxes):
+        assert min(box.x0, box.y0) >= 0, (i, texts)
+        assert np.less_equal(box.max, figure.bbox.max).all(), (i, texts)
+        assert not any(box.overlaps(other) for other in boxes[:i]), (i, texts)
+
+
+def test_the_kept_epoch_is_the_one_with_the_lowest_validation_error():
+    right = plots.training_curve(HISTORY, LABEL).figure.axes[1]
+    star = next(line for line in right.lines if line.get_label() == "epoch kept")
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (4, 7.0)
+
+
+def test_a_histogram_counts_every_session_once():
+    ax = plots.score_histogram(pd.DataFrame({"score": range(64)}), BDI2, LABEL)
+    assert sum(p.get_height() for p in ax.patches) == 64
+    assert ax.lines[0].get_xdata()[0] == 13.5           # between 13 and 14, the first that counts
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+def test_faces_of_a_restricted_corpus_are_not_drawn(restricted):
+    def shown(axes):
+        return any(np.array_equal(image.get_array(), face) for ax in np.ravel(axes) for image in ax.images
+                   for face in clips())
+
+    row = plots.frames_in_a_row(clips(), LABEL, restricted=restricted, landmarks=[np.zeros((68, 2))] * 3)
+    strip = plots.heat_strip(clips(), heat(), LABEL, list("abc"), ["gradient", "constant"], restricted)
+    assert shown(row) == shown(strip) == (not restricted)
+    assert any(ax.lines for ax in row) == (not restricted)
+    grey = strip[1, 0].images[0].get_array()            # below the heat map
+    assert (np.ptp([strip[1, i].images[0].get_array().mean() for i in range(3)]) > 0) == (not restricted)
+    assert np.ptp(grey) == 0
+    assert ("withheld" in row[0].figure.get_suptitle()) == restricted
+
+
+def test_a_row_of_heat_maps_shares_one_scale():
+    axes = plots.heat_strip(clips(), heat(), LABEL, list("abc"), ["gradient", "constant"])
+    tops = {axes[1, i].images[1].get_clim() for i in range(3)}
+    assert tops == {(0, heat()[0].max())}
+
+
+def test_the_mean_over_groups_is_drawn_on_the_scale_of_the_single_channel():
+    weights = torch.rand(1, 4, 6, 1, 1), torch.rand(1, 4, 1, 5, 5)
+    share = {"conv2.temporal.share": weights[0].unflatten(1, (2, -1)).softmax(1).flatten(1, 2),
+             "conv2.spatial.share": weights[1].unflatten(1, (2, -1)).softmax(1).flatten(1, 2)}
+    figure = plots.attention_panels(share, 2, LABEL)[0].figure
+    one, mean = figure.axes[1].images[0], figure.axes[2].images[0]
+    assert one.get_clim() == mean.get_clim()
+    assert np.ptp(mean.get_array()) < 1e-6              # 1/k everywhere
+    assert np.ptp(one.get_array()) > 0.05
+    dashed = next(line for line in figure.axes[0].lines if line.get_label() == "mean over groups")
+    np.testing.assert_allclose(dashed.get_ydata(), 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["temporal", "spatial"])
+def test_attention_of_a_single_branch(kind):
+    shape = (1, 4, 6, 1, 1) if kind == "temporal" else (1, 4, 1, 5, 5)
+    figure = plots.attention_panels({f"conv2.{kind}.share": torch.rand(shape)}, 2, LABEL)[0].figure
+    figure.canvas.draw()
+    assert any(ax.lines for ax in figure.axes) == (kind == "temporal")
+    assert any(ax.images for ax in figure.axes) == (kind == "spatial")
