@@ -1,6 +1,6 @@
 """One training clip, 64 frames of 224 x 224: stored crops against decoding JPEG frames, as the reference loader does.
 
-python benchmarks/clip_loading.py --save benchmarks/results/clip_loading.json
+python benchmarks/clip_loading.py --save benchmarks/results/clip_loading.csv
 
 Plain: Pillow decodes and resizes every frame to float, then applies brightness, contrast, saturation and hue in turn to
 8-bit images, flips and normalises. Ours: memory-mapped uint8 crops, one colour matrix a frame, `ClipBatches`.

@@ -1,12 +1,12 @@
 """Time two ways of doing the same in one process, taking turns, and report the ratio."""
 
 import argparse
-import json
 import statistics
 import time
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from depnb import runs
@@ -31,18 +31,20 @@ def compare(plain, ours, rounds):
 
 
 def arguments(description, rounds):
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--save", type=Path, help="write the result here as JSON")
+    parser.add_argument("--save", type=Path, help="write the results here as CSV, as the guide shows them")
     return parser
 
 
 def report(rows, save, device="cpu"):
-    """Print one line a comparison; with `save`, write them with the machine and versions that they were measured on."""
-    for name, row in rows.items():
-        print(f"{name}: plain {row['plain_seconds']:.3f} s, ours {row['ours_seconds']:.3f} s, ratio {row['ratio']:.2f} "
-              f"({row['ratio_lowest']:.2f} to {row['ratio_highest']:.2f} in {row['rounds']} rounds)")
+    """Print one line a comparison; with `save`, write them with the machine and version that they were measured on."""
+    machine = runs.hardware(device)
+    table = pd.DataFrame([{
+        "what": name, "plain, s": f"{row['plain_seconds']:.3f}", "ours, s": f"{row['ours_seconds']:.3f}",
+        "ratio": f"{row['ratio']:.2f}", "lowest to highest": f"{row['ratio_lowest']:.2f} to {row['ratio_highest']:.2f}",
+        "rounds": row["rounds"], "machine": machine["device"], "threads": machine["threads"], "torch": torch.__version__,
+        "date": date.today().isoformat()} for name, row in rows.items()])
+    print(table.T.to_string(header=False))
     if save:
-        result = {"date": date.today().isoformat(), "hardware": runs.hardware(device), "torch": torch.__version__,
-                  "commit": runs.git_state()["commit"], "results": rows}
-        runs.write_atomically(save, json.dumps(result, indent=1) + "\n")
+        runs.write_atomically(save, table.to_csv(index=False))
