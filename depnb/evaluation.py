@@ -125,7 +125,12 @@ def interval(table, metric, seed=0, resamples=2000, level=0.95):
 
 
 def paired_permutation(errors_a, errors_b, seed=0):
-    """Two-sided p of equal mean absolute error, participants' errors swapped at random. (n,), (n,) -> float."""
+    """Two-sided p of equal mean absolute error, participants' errors swapped at random.
+
+    (n,), (n,) -> float; NaN for a single participant.
+    """
+    if len(errors_a) < 2:
+        return float("nan")
     test = stats.permutation_test((np.abs(errors_a), np.abs(errors_b)), lambda a, b, axis: np.mean(a - b, axis=axis),
                                   permutation_type="samples", vectorized=True, n_resamples=9999,
                                   rng=np.random.default_rng(seed))

@@ -90,6 +90,7 @@ def test_equal_errors_are_not_significant_and_very_different_ones_are():
     errors = rng.normal(0, 1, 40)
     assert evaluation.paired_permutation(errors, errors[::-1]) > 0.05
     assert evaluation.paired_permutation(errors * 0.2, errors) < 0.001
+    assert np.isnan(evaluation.paired_permutation(errors[:1], errors[:1]))
 
 
 def test_a_report_stands_beside_the_mean_predictor(scores):

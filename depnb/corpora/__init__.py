@@ -4,19 +4,21 @@ from functools import partial
 from pathlib import Path
 
 from depnb.corpora.avec import open_avec, open_frame_folder
+from depnb.corpora.speech_folder import open_speech_folder
 
 OPENERS = {"avec2013": partial(open_avec, "avec2013"), "avec2014": partial(open_avec, "avec2014"),
-           "frame_folder": open_frame_folder}
+           "frame_folder": open_frame_folder, "speech_folder": open_speech_folder}
 
 
-def open(name, root):
-    """The corpus called `name` (avec2013, avec2014, frame_folder) under the folder `root` -> Corpus.
+def open(name, root, **options):
+    """The corpus called `name` (avec2013, avec2014, frame_folder, speech_folder) under the folder `root` -> Corpus.
 
-    Raises ValueError for an unknown name, FileNotFoundError when the folder is missing or holds nothing of the kind.
+    options: of speech_folder, `pattern`. Raises ValueError for an unknown name, FileNotFoundError when the folder is
+    missing or holds nothing of the kind.
     """
     if name not in OPENERS:
         raise ValueError(f"corpus {name!r}: depnb reads {', '.join(OPENERS)}.")
     if not Path(root).is_dir():
         raise FileNotFoundError(f"data_root {root}: no such folder. Expected the {name} corpus as distributed; give its "
                                 "folder, or leave data_root at 'auto' for a simulated one.")
-    return OPENERS[name](Path(root))
+    return OPENERS[name](Path(root), **options)

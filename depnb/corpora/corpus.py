@@ -25,6 +25,8 @@ class Scale:
 
 
 BDI2 = Scale("BDI-II", 0, 63, 14)   # Beck et al. 1996: 14 and above is at least mild depression
+PHQ8 = Scale("PHQ-8", 0, 24, 10)    # Kroenke et al. 2009
+CLASS = Scale("class", 0, 1, 1)     # no score, only two groups
 
 
 class Leak(ValueError):
@@ -34,16 +36,18 @@ class Leak(ValueError):
 class Corpus:
     """Sessions of a corpus and access to their files.
 
-    sessions: one row a session: session, participant, gender, split (official: train, validation, test), score,
-    label (score at or above the cut-off). problems: one row a session (or file) left out, with the reason.
+    sessions: one row a session: session, participant, gender, split (official: train, validation, test; "" where there
+    is none), score, label (as the corpus gives it, else score at or above the cut-off). problems: one row a session (or
+    file) left out, with the reason, or "all" for what concerns the whole corpus.
     restricted: true unless the tree is marked as simulated; sessions and participants then go by pseudonym
     everywhere, and only `write_private_log` knows which file a pseudonym stands for. truth: the planted truth of a
     simulated tree, else None.
     """
 
     def __init__(self, name, root, scale, rows, problems=(), aligned=False):
-        """rows: dicts with session, participant, split, score, files (mapping part -> path), optionally gender;
-        problems: (session, path, sentence) triples; aligned: the frames are face crops already."""
+        """rows: dicts with session, participant, score, files (mapping part -> path), optionally split, gender, label;
+        problems: (session, path, sentence) triples, session "" for the whole corpus; aligned: the frames are face crops
+        already."""
         self.name, self.root, self.scale, self.aligned = name, Path(root), scale, aligned
         marker = self.root / MARKER
         self.truth = json.loads(marker.read_text()) if marker.exists() else None
@@ -52,8 +56,10 @@ class Corpus:
         if table.empty:
             raise ValueError(f"{root}: no usable session ({len(problems)} left out). {_first(problems, self.restricted)}"
                              "See 'Your data' in the guide for the expected layout.")
-        if "gender" not in table:
-            table["gender"] = "unknown"
+        self.by_label = "label" in table            # folds balance given labels, else scores
+        for column, value in (("gender", "unknown"), ("split", "")):
+            if column not in table:
+                table[column] = value
         labels = table.sort_values("session").to_csv(index=False).encode()
         self.fingerprint = hashlib.sha256(b"fingerprint" + labels + str(sorted(
             (str(p.relative_to(self.root)), p.stat().st_size) for row in rows for p in row["files"].values()
@@ -64,11 +70,13 @@ class Corpus:
         self._files = {rename("S", row["session"]): row["files"] for row in rows}
         table["session"] = [rename("S", s) for s in table["session"]]
         table["participant"] = [rename("P", p) for p in table["participant"]]
-        table["label"] = (table["score"] >= scale.cutoff).astype(int)
+        if not self.by_label:
+            table["label"] = (table["score"] >= scale.cutoff).astype(int)
         columns = ["session", "participant", "gender", "split", "score", "label"]
         self.sessions = table[columns].sort_values("session", ignore_index=True)
-        self._private = [(rename("S", session), path, sentence) for session, path, sentence in problems]
-        shown = [(name, sentence.replace(session, name)) for (session, _, _), (name, _, sentence)
+        self._private = [(rename("S", session) if session else "all", path, sentence)
+                         for session, path, sentence in problems]
+        shown = [(name, sentence.replace(session, name) if session else sentence) for (session, _, _), (name, _, sentence)
                  in zip(problems, self._private, strict=True)]
         self.problems = pd.DataFrame(shown, columns=["session", "problem"])
 
@@ -103,6 +111,9 @@ class Corpus:
         self.sessions = self.sessions[[bool(self._files[s]) for s in self.sessions["session"]]].reset_index(drop=True)
         if self.sessions.empty:
             raise ValueError(f"{self.name}: no usable session is left. First problem: {self.problems['problem'].iloc[0]}")
+        if self.by_label and self.sessions["label"].nunique() < 2:
+            raise ValueError(f"{self.name}: only class {self.sessions['label'].iloc[0]} is left. Last problem: "
+                             f"{self.problems['problem'].iloc[-1]}")
 
     def note(self, remarks):
         """List remarks on recordings that stay in use. remarks: mapping "session/part" -> sentence."""
@@ -137,15 +148,15 @@ class Corpus:
                              for a, b in pairs])
 
     def folds(self, k=4, seed=0):
-        """Fold 0..k-1 of every session: participants stay whole, scores are balanced -> Series by session."""
-        return pd.Series(_group_folds(self.sessions, k, seed), index=self.sessions["session"], name="fold")
+        """Fold 0..k-1 of every session: participants whole, scores or given labels balanced -> Series by session."""
+        return pd.Series(_group_folds(self.sessions, k, seed, self.by_label), index=self.sessions["session"], name="fold")
 
     def split(self, fold, k=4, seed=0):
         """Train, validation and test without a shared participant -> Series by session.
 
-        fold 0..k-1: that fold is the test set, a sixth of the remaining participants the validation set. fold -1: the
-        official split, from which the sessions of participants who also stand in a later part (validation, test)
-        are dropped; the official split as it is stands in `sessions`.
+        fold 0..k-1: that fold is the test set, a sixth of the remaining participants the validation set (more where a
+        class has fewer than six). fold -1: the official split, from which the sessions of participants who also stand in a
+        later part (validation, test) are dropped; the official split as it is stands in `sessions`.
         """
         table = self.sessions.set_index("session")
         if not -1 <= fold < k:
@@ -154,8 +165,11 @@ class Corpus:
             folds = self.folds(k, seed)
             split = pd.Series("train", index=table.index, name="split").mask(folds == fold, "test")
             rest = self.sessions[(folds != fold).to_numpy()]
-            inner = pd.Series(_group_folds(rest, 6, seed), index=rest["session"])
+            smallest = rest.groupby("label")["participant"].nunique().min() if self.by_label else 6
+            inner = pd.Series(_group_folds(rest, max(2, min(6, smallest)), seed, self.by_label), index=rest["session"])
             split[inner.index[inner == 0]] = "validation"
+        elif not table["split"].isin(SPLITS).any():
+            raise ValueError(f"{self.name}: has no official split. Choose fold 0 to {k - 1}.")
         else:
             later = {"train": ("validation", "test"), "validation": ("test",), "test": ()}
             people = {s: set(table.loc[table["split"] == s, "participant"]) for s in SPLITS}
@@ -185,6 +199,12 @@ class Session:
 
         return read_frames(self._files[part], step)
 
+    def waveform(self, part="recording"):
+        """The sound of one recording -> (samples (n,) float32 mono in [-1, 1], sample rate in Hz)."""
+        from depnb.features.speech import read_audio
+
+        return read_audio(self._files[part])
+
 
 def pseudonym(kind, value, key):
     return f"{kind}-{hmac.new(key, str(value).encode(), 'sha256').hexdigest()[:8]}"
@@ -198,11 +218,14 @@ def audit(participants, split):
                    f"{parts.index[parts > 1][0]}. Split by participant.")
 
 
-def _group_folds(table, k, seed):
-    """Fold number of each row; stratified by score, grouped by participant."""
-    if table["participant"].nunique() < k:
-        raise ValueError(f"{table['participant'].nunique()} participants cannot fill {k} folds. Choose fewer folds.")
-    bins = pd.qcut(table["score"].rank(method="first"), min(5, len(table) // k), labels=False)
+def _group_folds(table, k, seed, by_label):
+    """Fold number of each row; stratified by score or given label, grouped by participant."""
+    people = table.groupby("label" if by_label else (lambda row: "any"))["participant"].nunique()
+    if people.min() < k:
+        which = f" of class {people.idxmin()}" if by_label else ""
+        raise ValueError(f"{people.min()} participants{which} cannot fill {k} folds. Choose fewer folds.")
+    bins = (table["label"] if by_label
+            else pd.qcut(table["score"].rank(method="first"), min(5, len(table) // k), labels=False))
     cut = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
     fold = pd.Series(0, index=range(len(table)))
     for number, (_, held_out) in enumerate(cut.split(table, bins, table["participant"])):

@@ -1,34 +1,70 @@
-"""python -m depnb.features /path/to/AVEC2014 --frame-step 3 --size 224: track and crop every video below a folder.
+"""Fill the cache ahead of a notebook, on a machine with many cores; the notebook then finds everything there.
 
-Fills the cache ahead of a notebook, on a machine with many cores; the notebook then finds everything there.
+python -m depnb.features /path/to/AVEC2014 --frame-step 3 --size 224      track and crop every video below a folder
+python -m depnb.features /path/to/recordings --augmentation released      eGeMAPS and VGGish of every recording
+
+Videos are worked on where there are any, recordings of speech otherwise, or as --modality says.
 """
 
 import argparse
 from pathlib import Path
 
-from depnb.features import face, store
+from depnb.features import store
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+AUDIO = (".wav", ".flac", ".mp3", ".ogg")
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="python -m depnb.features", description="Track and crop faces into the cache.")
-    parser.add_argument("folder", type=Path, help="every video in it and below is read")
+    parser = argparse.ArgumentParser(prog="python -m depnb.features", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="every file of the modality in it and below is read")
     parser.add_argument("--cache", default="cache", type=Path, help="the notebook's cache_dir")
-    parser.add_argument("--frame-step", type=int, default=3, help="every n-th frame")
-    parser.add_argument("--size", type=int, default=224, help="side of the aligned crops in pixels")
     parser.add_argument("--workers", type=int, default=-1, help="processes; -1 uses every core")
+    parser.add_argument("--modality", choices=["auto", "video", "audio"], default="auto")
+    parser.add_argument("--frame-step", type=int, default=3, help="video: every n-th frame")
+    parser.add_argument("--size", type=int, default=224, help="video: side of the aligned crops in pixels")
+    parser.add_argument("--augmentation", choices=["none", "released", "corrected"], default="none",
+                        help="audio: versions of every recording; notebooks augment training recordings only")
+    parser.add_argument("--silence", choices=["remove", "ends", "keep"], default="remove", help="audio: what to do with it")
+    parser.add_argument("--weights", default="auto", help="audio: VGGish weights; auto, none, or a path")
     a = parser.parse_args()
     if not a.folder.is_dir():
-        parser.error(f"{a.folder}: no such folder. Give the folder that holds the videos.")
-    videos = {str(p.relative_to(a.folder)): p for p in sorted(a.folder.rglob("*")) if p.suffix.lower() in VIDEOS}
+        parser.error(f"{a.folder}: no such folder. Give the folder that holds the videos or recordings.")
+    videos, recordings = files_below(a.folder, VIDEOS), files_below(a.folder, AUDIO)
+    if a.modality == "video" or (a.modality == "auto" and (videos or not recordings)):
+        done, problems, files, what = *faces(videos, a), videos, "videos"
+    else:
+        done, problems, files, what = *voices(recordings, a), recordings, "recordings"
+    print(f"{len(done)} of {len(files)} {what} in the cache.")
+    for name, sentence in problems.items():
+        print(f"{name}: {sentence}")
+
+
+def files_below(folder, suffixes):
+    """Mapping name, relative to the folder -> path."""
+    return {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.suffix.lower() in suffixes}
+
+
+def faces(videos, a):
+    """Track and crop -> (crops by name, problems by name)."""
+    from depnb.features import face  # here, not at the top: a folder of audio needs no OpenCV
+
     tracks, problems = store.extract(videos, face.track, a.cache, workers=a.workers, frame_step=a.frame_step)
     crops, more = store.extract({name: videos[name] for name in tracks}, face.crop, a.cache, workers=a.workers,
                                 each={name: {"alignment": t["alignment"]} for name, t in tracks.items()},
                                 frame_step=a.frame_step, size=a.size)
-    print(f"{len(crops)} of {len(videos)} videos in the cache.")
-    for name, sentence in {**problems, **more}.items():
-        print(f"{name}: {sentence}")
+    return crops, {**problems, **more}
+
+
+def voices(recordings, a):
+    """eGeMAPS and VGGish -> (features by name, problems by name)."""
+    from depnb.features import speech, vggish
+
+    try:
+        return speech.extract(recordings, a.cache, a.workers, a.augmentation, weights=a.weights, silence=a.silence)[:2]
+    except vggish.WeightsError as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

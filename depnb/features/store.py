@@ -13,11 +13,12 @@ import json
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 from tqdm import tqdm
 
 MAP_FROM = 1 << 20          # bytes; smaller arrays are read into memory
@@ -46,11 +47,16 @@ def content_hash(path, memo):
 
 
 def entry_of(source, extractor, folder, parameters):
-    """Folder of the entry, there or not. Arrays among the parameters count by their values."""
-    text = {name: hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
-            if isinstance(value, np.ndarray) else value for name, value in parameters.items()}
-    described = [content_hash(source, Path(folder) / "hashes"),
-                 extractor.__module__, extractor.__qualname__, extractor.version, text]
+    """Folder of the entry, there or not. Arrays and files (Path) among the parameters count by their content."""
+    memo = Path(folder) / "hashes"
+
+    def content(value):
+        if isinstance(value, np.ndarray):
+            return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return content_hash(value, memo) if isinstance(value, Path) else value
+
+    described = [content_hash(source, memo), extractor.__module__, extractor.__qualname__, extractor.version,
+                 {name: content(value) for name, value in parameters.items()}]
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
     return Path(folder) / extractor.__name__ / key
 
@@ -89,12 +95,17 @@ def cached(source, extractor, folder, **parameters):
     """`extractor(source, **parameters)`, computed unless it is in the cache -> its entry; `read` gives the arrays."""
     entry = entry_of(source, extractor, folder, parameters)
     if read(entry) is None:
-        locks = Path(folder) / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(locks / entry.name):                  # freed by the system when its holder dies
+        with lock(entry):
             if read(entry) is None:
                 write(entry, extractor(source, **parameters))
     return entry
+
+
+def lock(entry):
+    """The lock of an entry; the system frees it when its holder dies."""
+    locks = entry.parent.parent / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / entry.name)
 
 
 def extract(sources, extractor, folder, each=None, workers=-1, **parameters):
@@ -102,6 +113,8 @@ def extract(sources, extractor, folder, each=None, workers=-1, **parameters):
 
     sources: mapping name -> path; each: mapping name -> further parameters of that file. A file that the extractor
     refuses (ValueError) or that cannot be read does not stop the others.
+    An extractor with an attribute `batch` works on up to that many files together: it takes a list of paths and gives
+    a list with the arrays, or the error, of each; it has no use for `each`.
     -> (mapping name -> arrays, mapping name -> sentence about what is wrong). Raises OSError when the disk is full.
     """
     complete = {name: {**parameters, **(each[name] if each else {})} for name in sources}
@@ -110,24 +123,62 @@ def extract(sources, extractor, folder, each=None, workers=-1, **parameters):
         if Path(source).exists():
             features[name] = read(entry_of(source, extractor, folder, complete[name]))
     missing = [name for name in sources if features.get(name) is None]
+    batches = in_batches(missing, getattr(extractor, "batch", 1), effective_n_jobs(workers))
     done = Parallel(workers, return_as="generator")(
-        delayed(_attempt)(sources[name], extractor, folder, complete[name]) for name in missing)
-    for name, (entry, problem) in zip(missing, tqdm(done, extractor.__name__, len(missing), delay=2, leave=False),
-                                      strict=True):
-        if entry:
-            features[name] = read(entry)
-        else:
-            problems[name] = problem
+        delayed(_attempt_batch)([sources[name] for name in names], extractor, folder, parameters)
+        if hasattr(extractor, "batch") else
+        delayed(_attempt)(sources[names[0]], extractor, folder, complete[names[0]]) for names in batches)
+    with tqdm(desc=extractor.__name__, total=len(missing), delay=2, leave=False) as bar:
+        for names, outcomes in zip(batches, done, strict=True):
+            for name, (entry, problem) in zip(names, outcomes, strict=True):
+                if entry:
+                    features[name] = read(entry)
+                else:
+                    problems[name] = problem
+            bar.update(len(names))
     return {name: features[name] for name in sources if name not in problems}, problems
 
 
+def in_batches(names, size, workers):
+    """Lists of at most `size` names, as even as the workers need to finish together."""
+    if size == 1 or not names:
+        return [[name] for name in names]
+    count = -(-len(names) // (size * workers)) * workers
+    return [[names[i] for i in part] for part in np.array_split(range(len(names)), min(count, len(names)))]
+
+
 def _attempt(path, extractor, folder, parameters):
-    """One file, in a worker process -> (entry, None), or (None, sentence). Raises OSError when the disk is full."""
+    """One file, in a worker process -> [(entry, None)], or [(None, sentence)]. Raises OSError when the disk is full."""
     try:
-        return cached(path, extractor, folder, **parameters), None
-    except OSError as error:
+        return [(cached(path, extractor, folder, **parameters), None)]
+    except (ValueError, OSError) as error:
+        return [(None, _sentence(error))]
+
+
+def _attempt_batch(paths, extractor, folder, parameters):
+    """Files that are worked on together, in a worker process -> list of what `_attempt` gives for each."""
+    entries, outcomes = {}, {}
+    for i, path in enumerate(paths):
+        try:
+            entries[i] = entry_of(path, extractor, folder, parameters)
+        except OSError as error:
+            outcomes[i] = None, _sentence(error)
+    with ExitStack() as held:
+        for entry in sorted(set(entries.values())):         # in one order everywhere: no two processes block each other
+            held.enter_context(lock(entry))
+        todo = [i for i in entries if read(entries[i]) is None]
+        for i, result in zip(todo, extractor([paths[i] for i in todo], **parameters) if todo else [], strict=True):
+            if isinstance(result, Exception):
+                outcomes[i] = None, _sentence(result)
+            else:
+                write(entries[i], result)
+    return [outcomes.get(i) or (entries[i], None) for i in range(len(paths))]
+
+
+def _sentence(error):
+    """What to tell about a file. Raises the error when it is the disk that is full."""
+    if isinstance(error, OSError):
         if error.errno in DISK_FULL:
-            raise
-        return None, f"cannot be read ({error.strerror}). Check the file and its permissions."
-    except ValueError as error:
-        return None, str(error)
+            raise error
+        return f"cannot be read ({error.strerror}). Check the file and its permissions."
+    return str(error)

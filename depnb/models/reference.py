@@ -7,42 +7,49 @@ returns our model in eval mode. Only tensors travel; nothing of a foreign pickle
 
 import re
 
+from depnb.models.cfrafn import CFRAFN, DualCNN, FeatureFusionFCNN, LayerFusionFCNN
 from depnb.models.sta_drn import STADRN
 
 STA_DRN_VARIANTS = {"tanet": "temporal", "sanet": "spatial", "stanet": "sum", "stanet_af": "attention_fusion"}
+CFRAFN_SIZES = {        # the reference's name -> where its checkpoint shows it: entry, axis
+    "input_dim_eGeMAPS": ("eGeMAPS_transform.weight", 1), "input_dim_VGGish": ("VGGish_transform.weight", 1),
+    "transformed_feature_dim": ("eGeMAPS_transform.weight", 0),
+    "expansion": ("eGeMAPS_net.0.mlp.0.weight", 0),                         # times the transformed width
+    "conv_out_channels": ("VGGish_net.0.conv.0.weight", 0), "resblock_kernel_size": ("VGGish_net.0.conv.0.weight", 2),
+    "cls_dim": ("classifier.0.weight", 0)}
 
 
 def load(paper, state, config, feature_weights=None):
     """Our model with the authors' weights, in eval mode.
 
-    paper: "sta_drn"; state: their flat state dictionary (keys may carry a `module.` prefix); config: mapping with
-    the reference's names, unknown keys are ignored. STA-DRN is called as model(clips), clips (N, C, T, H, W), and
-    returns (N, outputs), what the authors' network emits. Raises ValueError that names a missing or contradictory
-    configuration entry, or weights that are missing or left over.
+    paper: "sta_drn", "cfrafn" or "cfrafn_baseline"; state: their flat state dictionary (keys may carry a `module.`
+    prefix); config: mapping with the reference's names, unknown keys are ignored. Raises ValueError that names a missing
+    or contradictory configuration entry, or weights that are missing or left over.
+
+    STA-DRN is called as model(clips), clips (N, C, T, H, W), and returns (N, outputs), what the authors' network emits.
+    CFRAFN and its baselines are called as model(egemaps=, vggish=) with (B, 88) and (B, 128) and return logits (B,),
+    whose sigmoid is the authors' probability. CFRAFN needs `feature_weights` (88,), multiplied onto the eGeMAPS columns by
+    position as released: the authors' checkpoint does not hold them (see `depnb.features.importance`).
     """
-    loaders = {"sta_drn": sta_drn}
+    loaders = {"sta_drn": sta_drn, "cfrafn": cfrafn, "cfrafn_baseline": cfrafn_baseline}
     if paper not in loaders:
         raise ValueError(f"paper {paper!r}: no published checkpoint format is known; choose one of {', '.join(loaders)}.")
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    if paper == "cfrafn":
+        return cfrafn(state, config, feature_weights).eval()
     if feature_weights is not None:
         raise ValueError(f"feature_weights: {paper} has none; leave it out.")
-    return loaders[paper](dict(state), config).eval()
+    return loaders[paper](state, config).eval()
 
 
 def sta_drn(state, config):
     """STA-DRN. config: variant (tanet, sanet, stanet, stanet_af), layers, k, features, in_channels, num_classes."""
-    state = {key.removeprefix("module."): value for key, value in state.items()}
     names = ("variant", "layers", "k", "features", "in_channels", "num_classes")
-    missing = [name for name in names if name not in config]
-    if missing:
-        raise ValueError(f"config: {', '.join(missing)} missing. The authors' names are {', '.join(names)}.")
+    require(config, names)
     found = sta_drn_sizes(state)
-    if found["variant"] is None and config["variant"] in ("tanet", "sanet"):
-        found["variant"] = config["variant"]
-    for name in names:
-        given = list(config[name]) if name == "layers" else config[name]
-        if given != found[name]:
-            said = found[name] or "tanet or sanet"
-            raise ValueError(f"config: {name} is {given!r}, but the checkpoint's weights say {said!r}.")
+    if found["variant"] is None:
+        found["variant"] = config["variant"] if config["variant"] in ("tanet", "sanet") else "tanet or sanet"
+    compare({**config, "layers": list(config["layers"])}, found, names)
     variant = STA_DRN_VARIANTS[found["variant"]]
     model = STADRN(variant, found["k"], found["layers"], found["features"], found["stem"], found["in_channels"],
                    found["num_classes"], config.get("drop_prob", 0.0), config.get("groups", 1),
@@ -77,6 +84,58 @@ def sta_drn_sizes(state):
     return {"variant": variant, "layers": [n // k for n in units], "k": k, "features": state["fc.weight"].shape[1] // 32,
             "in_channels": state["conv_1.weight"].shape[1], "num_classes": state["fc.weight"].shape[0],
             "stem": state["conv_1.weight"].shape[0]}
+
+
+def cfrafn(state, config, feature_weights):
+    """CFRAFN. config: the names of CFRAFN_SIZES and temperature; dropout, if the model is to be trained on."""
+    require(config, (*CFRAFN_SIZES, "temperature"))
+    lacking = [key for key, axis in CFRAFN_SIZES.values() if key not in state or state[key].ndim <= axis]
+    if lacking:
+        raise ValueError(f"state: no {lacking[0]}, or of another shape. Expected a state dictionary of the authors' CFRAFN.")
+    found = {name: state[key].shape[axis] for name, (key, axis) in CFRAFN_SIZES.items()}
+    found["expansion"] /= found["transformed_feature_dim"]
+    compare(config, found, CFRAFN_SIZES)
+    if feature_weights is None:
+        raise ValueError(f"feature_weights: the authors' checkpoint does not hold them; give {found['input_dim_eGeMAPS']} "
+                         "numbers, in the order of the eGeMAPS columns (ones for no weighting).")
+    model = CFRAFN(found["input_dim_eGeMAPS"], found["input_dim_VGGish"], found["transformed_feature_dim"],
+                   found["conv_out_channels"], int(found["expansion"]), found["resblock_kernel_size"], found["cls_dim"],
+                   config.get("dropout", 0.1), config["temperature"], feature_weights)
+    assign(model, {cfrafn_key(key): value for key, value in state.items()} | {"feature_weights": model.feature_weights})
+    return model
+
+
+def cfrafn_key(key):
+    """The reference's name of an entry -> ours."""
+    key = key.replace("eGeMAPS_", "egemaps_").replace("eGe_", "egemaps_").replace("VGGish_", "vggish_")
+    return key.replace("fusion.attention_layer.", "gate.score.")
+
+
+def cfrafn_baseline(state, config):
+    """FeatureFusionFCNN, LayerFusionFCNN or DCNN, told apart by their weights. config: input_dim_eGe, input_dim_VGGish."""
+    require(config, ("input_dim_eGe", "input_dim_VGGish"))
+    known = {"layers.0.weight": FeatureFusionFCNN, "eGe_layers.0.weight": LayerFusionFCNN, "eGe_branch.2.weight": DualCNN}
+    kind = next((kind for key, kind in known.items() if key in state), None)
+    if kind is None:
+        raise ValueError(f"state: none of {', '.join(known)}. Expected a baseline of the authors' CFRAFN.")
+    model = kind(config["input_dim_eGe"], config["input_dim_VGGish"], dropout=config.get("dropout", 0.5))
+    # The DCNN's file holds its convolutions twice, as …_conv_layers and as …_branch.0.
+    assign(model, {cfrafn_key(key): value for key, value in state.items() if "_conv_layers." not in key})
+    return model
+
+
+def require(config, names):
+    """ValueError that lists what the configuration lacks."""
+    missing = [name for name in names if name not in config]
+    if missing:
+        raise ValueError(f"config: {', '.join(missing)} missing. The authors' names are {', '.join(names)}.")
+
+
+def compare(config, found, names):
+    """ValueError for the first entry that differs from what the weights say."""
+    for name in names:
+        if config[name] != found[name]:
+            raise ValueError(f"config: {name} is {config[name]!r}, but the checkpoint's weights say {found[name]!r}.")
 
 
 def assign(model, state):

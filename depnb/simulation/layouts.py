@@ -6,15 +6,19 @@ The same arguments give the same bytes. Writing resumes after a kill, and two pr
 
 import json
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+import pandas as pd
 from filelock import FileLock
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from depnb.simulation import face, severity
+from depnb.simulation import face, severity, voice
 
 MARKER = "SIMULATED.json"
 VERSION = 1                     # raise when the same arguments give other bytes
@@ -38,21 +42,21 @@ def avec2013_files(session, split):
             f"{part}_DepressionLabels/{session}_Depression.csv")
 
 
-LAYOUTS = {"avec2014": (avec2014_files, 5.0), "avec2013": (avec2013_files, 12.0)}       # files, seconds a video
-
-
-def simulate(layout, root, participants=160, seed=0, effect=1.0, seconds=None, size=160, fps=30, workers=-1):
+def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, size=160, fps=30, workers=-1):
     """Write a simulated corpus, unless `root` holds it already -> Path of the tree.
 
-    layout avec2014 or avec2013; effect scales how far severity moves the cues (0: not at all); seconds a video
-    (None: 5 for AVEC 2014, 12 for AVEC 2013); size of the square frames in pixels. Raises ValueError when `root`
-    holds something else.
+    layout avec2014, avec2013 or speech_folder; effect scales how far severity moves the cues (0: not at all); seconds a
+    video or recording (None: 5 for AVEC 2014, 12 for AVEC 2013, 10 for speech_folder, where lengths vary by a tenth);
+    participants (None: 160 in videos, 110 voices); size of the square frames in pixels and fps: of videos only. Raises
+    ValueError when `root` holds something else.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: depnb simulates {', '.join(LAYOUTS)}.")
-    files, default_seconds = LAYOUTS[layout]
-    arguments = {"layout": layout, "participants": int(participants), "seed": int(seed), "effect": float(effect),
-                 "seconds": float(seconds or default_seconds), "size": int(size), "fps": int(fps), "version": VERSION}
+    kind = LAYOUTS[layout]
+    arguments = {"layout": layout, "participants": int(kind.participants if participants is None else participants),
+                 "seed": int(seed), "effect": float(effect), "seconds": float(seconds or kind.seconds), "version": VERSION}
+    if kind.video:
+        arguments |= {"size": int(size), "fps": int(fps)}
     root = Path(root)
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_name(f".{root.name}.lock")):
@@ -71,7 +75,7 @@ def simulate(layout, root, participants=160, seed=0, effect=1.0, seconds=None, s
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             stamp.write_text(json.dumps(arguments))
-        truth = _write(part, files, arguments, workers)
+        truth = kind.write(part, arguments, workers)
         (part / MARKER).write_text(json.dumps({"generator": "depnb.simulation", "arguments": arguments, **truth},
                                               indent=1, sort_keys=True))
         stamp.unlink()
@@ -81,7 +85,7 @@ def simulate(layout, root, participants=160, seed=0, effect=1.0, seconds=None, s
     return root
 
 
-def _write(root, files, arguments, workers):
+def _write_videos(files, root, arguments, workers):
     """Write all videos and labels under root -> the planted truth."""
     seed, fps, size = arguments["seed"], arguments["fps"], arguments["size"]
     cohort = severity.cohort(arguments["participants"], seed)
@@ -105,12 +109,48 @@ def _write(root, files, arguments, workers):
         participants[int(row["participant"])] = {
             "gender": row["gender"], "age": int(row["age"]),
             "face": face.identity(np.random.default_rng([seed, int(row["participant"]), 9]))["drawn"]}
-    parallel = Parallel(workers, return_as="generator_unordered")
-    work = parallel(delayed(_video)(*job) for job in jobs if not job[0].exists())
-    for _ in tqdm(work, "simulated videos", sum(not job[0].exists() for job in jobs), delay=2, leave=False):
-        pass
+    _work(_video, jobs, "simulated videos", workers)
     return {"cue_regions": face.CUE_REGIONS, "cue_regions_are": "indices of the 68-point landmark order",
             "sessions": sessions, "participants": participants}
+
+
+def _write_voices(root, arguments, workers):
+    """Write all recordings and participants.csv under root -> the planted truth."""
+    seed = arguments["seed"]
+    cohort = severity.case_control(arguments["participants"], seed)
+    cues = severity.cues(cohort["severity"], voice.CUES, arguments["effect"], np.random.default_rng([seed, 2]))
+    jobs, table, sessions, participants = [], [], {}, {}
+    for (_, row), (_, cue) in zip(cohort.iterrows(), cues.iterrows(), strict=True):
+        number, label = int(row["participant"]), int(row["phq8_total"] >= 10)
+        rng = np.random.default_rng([seed, number, 9])
+        person, place = voice.identity(row["gender"], rng), voice.conditions(rng)
+        items = {name: int(row[name]) for name in cohort.columns if name.startswith("phq8_")}
+        facts = {"gender": row["gender"], "age": int(row["age"])}
+        participants[number] = {**facts, "severity": round(row["severity"], 6), "label": label, **items,
+                                "cues": cue.round(6).to_dict(), "usual": person["usual"], "recording": place}
+        for take in range(1, 3 + rng.integers(2)):
+            file = f"voices_{label}/{number}_{take}.wav"
+            rng_take = np.random.default_rng([seed, number, take])
+            setting, moved = voice.controls(cue, person, rng_take)
+            seconds = arguments["seconds"] * rng_take.uniform(0.9, 1.1)
+            spoken = voice.phrases(setting, seconds, rng_take)
+            jobs.append((root / file, setting, person, place, spoken, seconds, [seed, number, take, 1]))
+            table.append({"file": file, "participant": number, **facts, "phq8_total": items["phq8_total"]})
+            sessions[f"{number}_{take}"] = {
+                "participant": number, "file": file, "seconds": seconds, "controls": setting, "moved": moved,
+                "speech": spoken.round(4).tolist(), "pauses": np.c_[spoken[:-1, 1], spoken[1:, 0]].round(4).tolist()}
+    pd.DataFrame(table).sort_values("file").to_csv(root / "participants.csv", index=False)
+    _work(_voice, jobs, "simulated voices", workers)
+    controls = {name: {**control._asdict(), "egemaps": voice.EGEMAPS[name]} for name, control in voice.CONTROLS.items()}
+    return {"controls": controls, "sessions": sessions, "participants": participants}
+
+
+def _work(write, jobs, what, workers):
+    """Write the files (first of each job) that are not there yet, in several processes."""
+    jobs = [job for job in jobs if not job[0].exists()]
+    for _ in tqdm(Parallel(workers, return_as="generator_unordered")(delayed(write)(*job) for job in jobs), what, len(jobs),
+                  delay=2, leave=False):
+        pass
 
 
 def _video(path, person, signal, size, fps, key):
@@ -118,3 +158,20 @@ def _video(path, person, signal, size, fps, key):
     path.parent.mkdir(parents=True, exist_ok=True)
     face.write_video(path, face.identity(np.random.default_rng([*person, 9])), signal, size, fps,
                      np.random.default_rng(key))
+
+
+def _voice(path, setting, person, place, spoken, seconds, key):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    voice.write_recording(path, setting, person, place, spoken, seconds, np.random.default_rng(key))
+
+
+class Layout(NamedTuple):
+    write: Callable             # (root, arguments, workers) -> the planted truth
+    participants: int           # by default
+    seconds: float              # of a video or recording by default
+    video: bool = True
+
+
+LAYOUTS = {"avec2014": Layout(partial(_write_videos, avec2014_files), 160, 5.0),
+           "avec2013": Layout(partial(_write_videos, avec2013_files), 160, 12.0),
+           "speech_folder": Layout(_write_voices, 110, 10.0, video=False)}

@@ -13,6 +13,8 @@ from scipy.stats import norm
 CUE_CORRELATION = 0.75      # of one cue with severity in the cohort at effect 1
 RETEST = 0.9                # of severity between two sessions of one participant
 RETURNING = 8               # about one participant in so many comes back for a second session, in another split
+CASES = 0.45                # share of participants with PHQ-8 >= 10 where a study recruits patients and healthy controls
+HEALTHY = 4                 # highest PHQ-8 of such a control: none or minimal (Kroenke et al. 2009)
 
 # Share of people who score at least 1, 2, 3 on each PHQ-8 item, and the item's correlation with z.
 # The shape follows the item means of general samples (Kroenke et al. 2009): sleep and fatigue are
@@ -94,3 +96,24 @@ def cohort(participants, seed, first_id=203, returning=True):
     table = pd.concat([table, items], axis=1)
     table["phq8_total"] = items.sum(axis=1)
     return table.sort_values("session", ignore_index=True)
+
+
+def case_control(participants, seed, first_id=203):
+    """Participants as a clinical study recruits them: 45 % patients with PHQ-8 >= 10, the others healthy with at most 4.
+
+    Drawn from a `cohort` of the general population, ten times as large, in which about 27 % reach 10; women and men
+    equally often in both groups. Who scores 5 to 9 is not asked to come: such samples make groups easier to tell
+    apart than they are in a clinic. One row a participant: participant, severity, gender, age, PHQ-8 items and total. The
+    number of a participant says nothing about the group.
+    """
+    if participants < 2:
+        raise ValueError(f"participants: {participants}. Cases and controls need at least 2.")
+    pool = cohort(10 * participants, seed, returning=False)
+    cases = round(CASES * participants)
+    chosen = [group[group["gender"] == gender].head(count)
+              for group, size in ((pool[pool["phq8_total"] >= 10], cases),
+                                  (pool[pool["phq8_total"] <= HEALTHY], participants - cases))
+              for gender, count in (("female", (size + 1) // 2), ("male", size // 2))]
+    table = pd.concat(chosen).sample(frac=1, random_state=seed, ignore_index=True)
+    table["participant"] = first_id + np.arange(len(table))
+    return table.drop(columns=["session", "split", "bdi2"])

@@ -28,7 +28,19 @@ def slow(path):
     return double(path)
 
 
-double.version = slow.version = 1
+def together(paths, note=None):
+    """An extractor of several files at once, each refused or read as `double` does; tells how many came together."""
+    out = []
+    for path in paths:
+        try:
+            out.append({**double(path), "company": np.array(len(paths))})
+        except (ValueError, OSError) as error:
+            out.append(error)
+    return out
+
+
+double.version = slow.version = together.version = 1
+together.batch = 2
 
 
 @pytest.fixture
@@ -153,3 +165,33 @@ def test_a_folder_counts_by_its_files(tmp_path):
     (folder / "2.jpg").write_bytes(b"b")
     os.utime(folder / "2.jpg", (1, 1))
     assert store.content_hash(folder, tmp_path / "memo") != first
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_files_go_in_batches_and_a_bad_one_spares_its_neighbours(files, tmp_path, workers):
+    files["f1"].write_bytes(b"bad")
+    files["gone"], files["twin"] = tmp_path / "gone.bin", files["f2"]
+    found, problems = store.extract(files, together, tmp_path / "cache", workers=workers)
+    assert list(found) == ["f0", "f2", "f3", "twin"]
+    assert problems == {"f1": "not a good file; expected another. Replace it.",
+                        "gone": "cannot be read (No such file or directory). Check the file and its permissions."}
+    np.testing.assert_array_equal(found["f3"]["values"], [6, 8])
+    assert found["f0"]["company"] == 2
+    before = len(calls(tmp_path))
+    store.extract({name: files[name] for name in found}, together, tmp_path / "cache", workers=1)
+    assert len(calls(tmp_path)) == before
+
+
+@pytest.mark.parametrize(("names", "size", "workers", "lengths"), [
+    (20, 8, 2, [5, 5, 5, 5]), (3, 8, 2, [2, 1]), (1, 8, 4, [1]), (0, 8, 2, []), (3, 1, 2, [1, 1, 1]), (17, 8, 1, [6, 6, 5])])
+def test_batches_are_even(names, size, workers, lengths):
+    batches = store.in_batches([f"f{i}" for i in range(names)], size, workers)
+    assert [len(b) for b in batches] == lengths
+    assert [name for batch in batches for name in batch] == [f"f{i}" for i in range(names)]
+
+
+def test_a_file_among_the_parameters_counts_by_its_content(files, tmp_path):
+    entries = [store.entry_of(files["f0"], together, tmp_path / "cache", {"note": files[name]}) for name in ("f1", "f2")]
+    assert entries[0] != entries[1]
+    files["f1"].rename(tmp_path / "moved.bin")
+    assert store.entry_of(files["f0"], together, tmp_path / "cache", {"note": tmp_path / "moved.bin"}) == entries[0]

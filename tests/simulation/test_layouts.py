@@ -1,3 +1,4 @@
+import itertools
 import json
 import multiprocessing
 import os
@@ -7,11 +8,21 @@ import sys
 import time
 
 import cv2
+import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 
+from depnb.simulation import voice
 from depnb.simulation.layouts import MARKER, simulate
 
 TINY = {"participants": 3, "seconds": 0.5, "size": 96}
+FEW = {"participants": 6, "seconds": 1.5, "seed": 2}
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory):
+    return simulate("speech_folder", tmp_path_factory.mktemp("voices") / "tree", workers=1, **FEW)
 
 
 def contents(root):
@@ -107,3 +118,82 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
 def test_an_unknown_layout_is_named(tmp_path):
     with pytest.raises(ValueError, match="layout 'avec2020': depnb simulates avec2014, avec2013"):
         simulate("avec2020", tmp_path / "x")
+
+
+class TestSpeechFolder:
+    def test_tree_has_the_layout_of_cfrafn_and_the_table_that_it_lacks(self, voices):
+        table = pd.read_csv(voices / "participants.csv")
+        assert list(table.columns) == ["file", "participant", "gender", "age", "phq8_total"]
+        files = sorted(p.relative_to(voices).as_posix() for p in voices.rglob("*.wav"))
+        assert files == list(table["file"])
+        assert set(table["file"].str.split("/").str[0]) == {"voices_0", "voices_1"}
+        assert (table["file"].str.startswith("voices_1/") == (table["phq8_total"] >= 10)).all()
+        assert not table["phq8_total"].between(5, 9).any()
+        takes = table.groupby("participant").size()
+        assert len(takes) == 6
+        assert takes.between(2, 3).all()
+        assert sorted(p.name for p in voices.iterdir()) == [MARKER, "participants.csv", "voices_0", "voices_1"]
+
+    def test_recordings_have_the_promised_format_and_length(self, voices):
+        truth = json.loads((voices / MARKER).read_text())
+        for session in truth["sessions"].values():
+            info = soundfile.info(voices / session["file"])
+            place = truth["participants"][str(session["participant"])]["recording"]
+            assert (info.samplerate, info.channels, info.subtype) == (place["sample_rate"], place["channels"], "PCM_16")
+            assert info.duration == pytest.approx(session["seconds"], abs=0.001)
+            assert 1.35 <= info.duration <= 1.65
+
+    def test_truth_says_what_moves_which_and_where(self, voices):
+        truth = json.loads((voices / MARKER).read_text())
+        assert set(truth["controls"]) == set(voice.CONTROLS)
+        assert all(entry["egemaps"] for entry in truth["controls"].values())
+        for session in truth["sessions"].values():
+            person = truth["participants"][str(session["participant"])]
+            assert person["label"] == int(session["file"][7]) == int(person["phq8_total"] >= 10)
+            for name, control in voice.CONTROLS.items():
+                cue = np.clip(person["cues"][control.cue], -2.5, 2.5)
+                assert session["moved"][name] == pytest.approx(control.moved * cue, abs=1e-5)
+                assert control.low <= session["controls"][name] <= control.high
+            spans = sorted(session["speech"] + session["pauses"])
+            assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
+            assert spans[-1][1] < session["seconds"]
+
+    def test_same_arguments_same_bytes_other_effect_same_labels(self, voices, tmp_path):
+        first = contents(voices)
+        assert first == contents(simulate("speech_folder", tmp_path / "again", workers=2, **FEW))
+        null = contents(simulate("speech_folder", tmp_path / "null", effect=0.0, **FEW))
+        assert first.keys() == null.keys()
+        assert first["participants.csv"] == null["participants.csv"]
+        assert all(first[n] != null[n] for n in first if n.endswith(".wav"))
+        people = [json.loads(tree[MARKER])["participants"] for tree in (first, null)]
+        for number, person in people[0].items():
+            other = people[1][number]
+            assert {k: v for k, v in person.items() if k != "cues"} == {k: v for k, v in other.items() if k != "cues"}
+            assert person["cues"] != other["cues"]
+
+    def test_interrupted_writing_goes_on_and_ends_with_the_same_bytes(self, voices, tmp_path, monkeypatch):
+        whole, root, written = contents(voices), tmp_path / "killed", []
+        write = voice.write_recording
+
+        def killed_at_the_fifth(path, *arguments):
+            if len(written) == 4:
+                raise KeyboardInterrupt
+            written.append(path)
+            write(path, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(voice, "write_recording", killed_at_the_fifth)
+            with pytest.raises(KeyboardInterrupt):
+                simulate("speech_folder", root, workers=1, **FEW)
+        assert not root.exists()
+        kept = {p: p.stat().st_mtime_ns for p in written}
+        simulate("speech_folder", root, workers=1, **FEW)
+        assert contents(root) == whole
+        part = tmp_path / ".killed.part"
+        assert [(root / p.relative_to(part)).stat().st_mtime_ns for p in kept] == list(kept.values())
+
+    def test_command_line_writes_it(self, voices, tmp_path):
+        subprocess.run([sys.executable, "-m", "depnb.simulation", "speech_folder", "--root", str(tmp_path / "tree"),
+                        "--participants", "6", "--seconds", "1.5", "--seed", "2", "--workers", "1"], check=True,
+                       capture_output=True)
+        assert contents(tmp_path / "tree") == contents(voices)

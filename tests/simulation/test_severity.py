@@ -46,3 +46,24 @@ def test_labels_do_not_depend_on_anything_but_the_seed():
 def test_two_participants_are_too_few():
     with pytest.raises(ValueError, match="participants: 2"):
         severity.cohort(2, seed=0)
+
+
+def test_patients_and_healthy_controls_are_recruited():
+    table = severity.case_control(110, seed=0)
+    patients = table["phq8_total"] >= 10
+    assert table["participant"].is_unique
+    assert len(table) == 110
+    assert patients.sum() == 50                                         # 45 %
+    assert table.loc[~patients, "phq8_total"].max() == 4
+    assert table.groupby(patients)["gender"].agg(lambda g: (g == "female").mean()).tolist() == [0.5, 0.5]
+    assert abs(np.corrcoef(table["participant"], patients)[0, 1]) < 0.2            # the number does not tell
+    assert table["severity"][patients].min() > -0.5
+
+
+@pytest.mark.parametrize("participants", [2, 3, 4, 7])
+def test_few_participants_still_make_two_groups(participants):
+    table = severity.case_control(participants, seed=0)
+    assert len(table) == participants
+    assert (table["phq8_total"] >= 10).nunique() == 2
+    with pytest.raises(ValueError, match="participants: 1"):
+        severity.case_control(1, seed=0)

@@ -1,0 +1,106 @@
+"""eGeMAPS and VGGish of training recordings, six versions of each: `depnb.features.speech` against the released procedure.
+
+python benchmarks/speech_pipeline.py --save benchmarks/results/speech_pipeline.csv
+
+Plain: one file after another in one process; each is read and augmented once for eGeMAPS and once more for VGGish, whose
+network is built anew for every file and takes one version at a time, as the released code has it. Ours: cold, with an
+empty cache (worker processes stand ready, as after a first call); warm, everything in the cache. Simulated voices and
+random VGGish weights of full size; every number is compared before anything is timed.
+"""
+
+import itertools
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import librosa
+import numpy as np
+import torch
+from paired import arguments, compare, report
+from torchvggish import vggish_input
+from torchvggish.torchvggish import VGG, Postprocessor, make_layers
+
+from depnb.features import speech
+from depnb.simulation import voice
+
+
+def released(files, weights):
+    """The released procedure for training recordings -> (egemaps (files, 6, 88), vggish (files, 6, 128))."""
+    egemaps, embeddings = [], []
+    for file in files.values():
+        samples, rate = librosa.load(file, sr=None)
+        egemaps.append([speech.egemaps(v, rate) for v in speech.versions(samples, rate, "released").values()])
+    for file in files.values():
+        net = VGG(make_layers(), postprocess=False)
+        net.load_state_dict(torch.load(weights / "vggish-random.pth"))
+        pca = torch.load(weights / "vggish_pca_params-random.pth")
+        pca = SimpleNamespace(_pca_matrix=pca["pca_eigen_vectors"], _pca_means=pca["pca_means"])
+        samples, rate = librosa.load(file, sr=None)
+        made = speech.versions(samples, rate, "released").values()
+        with torch.no_grad():
+            embeddings.append([Postprocessor.postprocess(pca, net.eval()(vggish_input.waveform_to_examples(v, rate))).mean(0)
+                               for v in made])
+    return np.array(egemaps), np.array(embeddings)
+
+
+def ours(files, weights, cache, workers):
+    """The same, without the preprocessing that the released code lacks -> mapping name -> arrays."""
+    features, problems, _ = speech.extract(files, cache, workers, "released", weights=weights, target_rate=0,
+                                           normalise=False, silence="keep")
+    assert not problems, problems
+    return features
+
+
+def check_equal(files, weights, cache, workers):
+    found = ours(files, weights, cache, workers)
+    egemaps, embeddings = released(files, weights)
+    np.testing.assert_allclose([f["egemaps"] for f in found.values()], egemaps, rtol=1e-6)
+    apart = np.abs(np.array([f["vggish"] for f in found.values()]) - embeddings)
+    assert apart.max() < 0.5, apart.max()                   # of 255: a rounding to 8 bits may fall to the other side
+    print(f"eGeMAPS equal; VGGish, {embeddings.min():.0f} to {embeddings.max():.0f}, within {apart.max():.3f}, "
+          f"{np.mean(apart > 1e-3):.2%} differ at all.")
+
+
+def prepare(folder, count, seconds):
+    """Write voices and weights -> mapping name -> WAV file, 16 kHz mono."""
+    torch.manual_seed(0)
+    net = VGG(make_layers(), postprocess=False)
+    for weight in net.parameters():
+        if weight.dim() > 1:
+            torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
+    torch.save(net.state_dict(), folder / "vggish-random.pth")
+    torch.save({"pca_eigen_vectors": torch.linalg.qr(torch.randn(128, 128))[0], "pca_means": torch.ones(128, 1)},
+               folder / "vggish_pca_params-random.pth")
+    files = {}
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        person = voice.identity(("female", "male")[i % 2], rng)
+        setting, _ = voice.controls({control.cue: 0.0 for control in voice.CONTROLS.values()}, person, rng)
+        place = {**voice.conditions(rng), "sample_rate": 16_000, "channels": 1}
+        files[f"voice {i}"] = folder / f"{i}.wav"
+        spoken = voice.phrases(setting, seconds, rng)
+        voice.write_recording(files[f"voice {i}"], setting, person, place, spoken, seconds, rng)
+    return files
+
+
+def main():
+    parser = arguments(__doc__, rounds=3)
+    parser.add_argument("--recordings", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--workers", type=int, default=-1)
+    a = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        files = prepare(folder, a.recordings, a.seconds)
+        check_equal(dict(itertools.islice(files.items(), 2)), folder, folder / "check", a.workers)
+        caches = (folder / f"cold-{i}" for i in itertools.count())
+        what = f"{a.recordings} recordings of {a.seconds:g} s"
+        rows = {f"{what}, cold": compare(lambda: released(files, folder),
+                                         lambda: ours(files, folder, next(caches), a.workers), a.rounds),
+                f"{what}, warm": compare(lambda: released(files, folder),
+                                         lambda: ours(files, folder, folder / "warm", a.workers), 1)}
+    report(rows, a.save)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""A folder of recordings by class, as the CFRAFN repository expects it, and the participants that it does not ask for.
+
+<anything>_<label>/…/<recording>      label 0 (control) or 1 (depressed); WAV, FLAC, MP3 or OGG
+participants.csv                      file,participant and optionally gender,phq8_total: one row a recording
+
+A session is one recording. Its label is its folder's. Participants come from the table, or from the file names.
+"""
+
+import hashlib
+import re
+import warnings
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+from depnb.corpora.corpus import CLASS, PHQ8, Corpus
+
+AUDIO = (".wav", ".flac", ".mp3", ".ogg")
+TABLE = "participants.csv"
+
+
+def open_speech_folder(root, pattern=None):
+    r"""Recordings by class under `root` -> Corpus without official split. What is left out is listed in `problems`.
+
+    pattern: regular expression, searched in each file name, whose first group is the participant, as r"^(\d+)_"; without
+    one, participants.csv says who speaks; without either, every recording counts as a participant, and `problems` says so.
+    The scale is PHQ-8 where the table has phq8_total, else the class. Raises FileNotFoundError when there is no recording,
+    ValueError when there is one class only, or when the table or pattern cannot be used.
+    """
+    root = Path(root)
+    recordings, problems = _find(root)
+    if pattern:
+        people, faults = _by_pattern(pattern, recordings)
+    elif (root / TABLE).exists():
+        people, faults = _by_table(root / TABLE, recordings)
+    else:
+        people, faults = {file: {"participant": file} for file in recordings}, [
+            ("", root, f"no {TABLE} and no pattern for file names: every recording counts as its own participant, and "
+                       "leakage between splits cannot be excluded. Add one of them.")]
+    recordings, copies = _without_copies(recordings)
+    problems += faults + copies
+    stems = Counter(path.stem for path, _ in recordings.values())
+    names = {file: path.stem if stems[path.stem] == 1 else file.replace("/", ":")
+             for file, (path, _) in recordings.items()}
+    problems += [(file, path, "shares its name with another recording; they are kept apart. Rename one: the authors' "
+                              "program mixes them up.") for file, (path, _) in recordings.items() if stems[path.stem] > 1]
+    rows = [{"session": names[file], "score": label, "label": label, "files": {"recording": path}} | people[file]
+            for file, (path, label) in recordings.items() if file in people]
+    if len({row["label"] for row in rows}) == 1:
+        raise ValueError(f"{root}: all {len(rows)} usable recordings are of class {rows[0]['label']}; expected folders of "
+                         "both classes, named like voices_0 and voices_1.")
+    problems += [("", root, sentence) for sentence in _contradictions(rows)]
+    problems = [(name := names.get(file, file), path, f"{name} {sentence}".strip()) for file, path, sentence in problems]
+    scale = PHQ8 if "phq8_total" in next(iter(people.values()), {}) else CLASS
+    for row in rows:
+        row["score"] = row.pop("phq8_total", row["score"])
+    return Corpus("speech_folder", root, scale, rows, problems)
+
+
+def split_by_file(corpus):
+    """The authors' split: 60 / 20 / 20 % of the recordings, whoever speaks in them -> Series by session.
+
+    Recordings in the order of their paths (the authors': of the file system) are shuffled and split twice, stratified by
+    class, random_state 42 throughout (CFRAFN, code/main.py:70-88). People may stand on both sides; `corpus.split` is for
+    honest numbers. Raises ValueError when a class has fewer than five recordings.
+    """
+    files = corpus.files()
+    order = [recording.rpartition("/")[0] for recording in sorted(files, key=files.get)]
+    label = corpus.sessions.set_index("session")["label"][order].sample(frac=1, random_state=42)
+    count = label.value_counts()
+    if count.min() < 5:
+        raise ValueError(f"{corpus.name}: {count.min()} recordings of class {count.idxmin()}; a split by file needs 5.")
+    train, rest = train_test_split(list(label.index), test_size=0.4, stratify=label, random_state=42)
+    validation, _ = train_test_split(rest, test_size=0.5, stratify=label[rest], random_state=42)
+    split = pd.Series("test", index=corpus.sessions["session"], name="split")
+    split[train], split[validation] = "train", "validation"
+    return split
+
+
+# The functions below name a recording by its path relative to the root, and a problem as (recording, path, sentence
+# without its subject), recording "" for the whole corpus.
+
+
+def _find(root):
+    """All recordings in class folders -> recording -> (path, label); problems."""
+    recordings, problems = {}, []
+    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+        parts = path.relative_to(root).parts
+        file, folder = "/".join(parts), parts[0] if len(parts) > 1 else ""
+        is_audio = path.suffix.lower() in AUDIO and not any(part.startswith(".") for part in parts)
+        label = re.fullmatch(r".*_([01])", folder)
+        if is_audio and label:
+            recordings[file] = (path, int(label[1]))
+        elif is_audio:
+            problems.append((file, path, "lies in no folder whose name ends in _0 or _1, the label. Move it, or rename the "
+                                         "folder."))
+        elif label:
+            problems.append((file, path, "is no WAV, FLAC, MP3 or OGG file and is not read. Remove or convert it."))
+    if not recordings:
+        raise FileNotFoundError(f"{root}: no recording found ({len(problems)} files left out). Expected folders named like "
+                                "voices_0 (controls) and voices_1 (depressed) that hold WAV, FLAC, MP3 or OGG files.")
+    return recordings, problems
+
+
+def _by_pattern(pattern, recordings):
+    """Participants from file names -> recording -> facts; problems."""
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"pattern {pattern!r}: is no regular expression ({error}). Correct it.") from None
+    if not compiled.groups:
+        raise ValueError(rf"pattern {pattern!r}: has no group. Put what names the participant in brackets, as in '^(\d+)_'.")
+    found = {file: compiled.search(path.name) for file, (path, _) in recordings.items()}
+    people = {file: {"participant": match[1]} for file, match in found.items() if match and match[1]}
+    return people, [(file, path, "does not fit the pattern; its participant is unknown. Rename it, or change the pattern.")
+                    for file, (path, _) in recordings.items() if file not in people]
+
+
+def _by_table(table, recordings):
+    """Participants, gender and scores from participants.csv -> recording -> facts; problems."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pd.errors.ParserWarning)        # rows that end in a comma
+            listed = pd.read_csv(table, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+    except ValueError as error:             # empty, not UTF-8, rows of unequal length
+        raise ValueError(f"{table}: cannot be read as comma-separated values in UTF-8 ({str(error).strip()}).") from None
+    if not {"file", "participant"} <= set(listed.columns):
+        raise ValueError(f"{table}: has the columns {', '.join(listed.columns)}; expected file,participant and optionally "
+                         "gender,phq8_total.")
+    listed = listed[[c for c in ("file", "participant", "gender", "phq8_total") if c in listed]]
+    listed = listed.apply(lambda column: column.str.strip())
+    copies = Counter(path.name for path, _ in recordings.values())
+    known = {path.name: file for file, (path, _) in recordings.items() if copies[path.name] == 1}
+    people, problems = {}, []
+    for name, rows in listed.groupby(listed["file"].str.replace("\\", "/").map(lambda f: known.get(f, f)), sort=False):
+        fact = rows.iloc[0].drop("file").to_dict()
+        if name not in recordings:
+            problems.append((name or "a row without file", table, f"is listed in {TABLE}, but there is " + (
+                "more than one such recording. Write it with its folder." if copies[name] else
+                "no such recording. Add it, or remove the row.")))
+        elif fault := _fault(fact, rows):
+            problems.append((name, recordings[name][0], f"{fault}. Correct {TABLE}."))
+        else:
+            people[name] = fact | ({"phq8_total": float(fact["phq8_total"])} if "phq8_total" in fact else {})
+            if len(rows) > 1:
+                problems.append((name, table, f"has {len(rows)} equal rows in {TABLE}; read once. Remove the others."))
+    told = {file for file, _, _ in problems} | people.keys()
+    problems += [(file, path, f"has no row in {TABLE}, so its participant is unknown. Add one, or remove the recording.")
+                 for file, (path, _) in recordings.items() if file not in told]
+    return people, problems
+
+
+def _fault(fact, rows):
+    """What is wrong with the row or rows of one recording, or nothing."""
+    if len(rows.drop(columns="file").drop_duplicates()) > 1:
+        return f"has {len(rows)} rows that differ; expected one"
+    if not fact["participant"]:
+        return "has a row without participant"
+    score = pd.to_numeric(fact.get("phq8_total", "0"), errors="coerce")
+    if not PHQ8.low <= score <= PHQ8.high:
+        return f"has the phq8_total {fact['phq8_total'][:20]!r}; expected a number from {PHQ8.low} to {PHQ8.high}"
+    return ""
+
+
+def _without_copies(recordings):
+    """Recordings of equal content are read once, or not at all when they lie in both classes -> recordings; problems."""
+    alike, equal = defaultdict(list), defaultdict(list)
+    for file, (path, _) in recordings.items():
+        alike[_glimpse(path)].append(file)
+    for glimpse, files in alike.items():
+        for file in files if glimpse and len(files) > 1 else ():
+            equal[hashlib.sha256(recordings[file][0].read_bytes()).digest()].append(file)
+    out = {}
+    for files in (files for files in equal.values() if len(files) > 1):
+        both = len({recordings[file][1] for file in files}) > 1
+        out |= dict.fromkeys(files if both else files[1:], "has the same content as a recording " + (
+            "of the other class; neither is used. Keep the right one." if both else
+            "of its class, which is used. Remove one."))
+    problems = [(file, recordings[file][0], sentence) for file, sentence in out.items()]
+    return {file: found for file, found in recordings.items() if file not in out}, problems
+
+
+def _glimpse(path):
+    """Size and a piece of the middle of a file; nothing when it is empty or cannot be opened."""
+    try:
+        with path.open("rb") as sound:
+            size = sound.seek(0, 2)
+            sound.seek(size // 2)
+            return (size, sound.read(4096)) if size else ()
+    except OSError:
+        return ()
+
+
+def _contradictions(rows):
+    """Sentences about labels, scores and participants that do not go together."""
+    table = pd.DataFrame(rows, columns=["participant", "label", "phq8_total"])
+    both = (table.groupby("participant")["label"].nunique() > 1).sum()
+    if both:
+        yield (f"{both} participants have recordings in both classes. Correct their names, unless they fell ill or "
+               "recovered between recordings.")
+    against = ((table["phq8_total"] >= PHQ8.cutoff) != table["label"])[table["phq8_total"].notna()].sum()
+    if against:
+        yield (f"{against} recordings lie in the folder of one class and have the PHQ-8 total of the other (cut-off "
+               f"{PHQ8.cutoff}). The folder counts.")

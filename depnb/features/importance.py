@@ -1,0 +1,79 @@
+"""Weights of the 88 eGeMAPS functionals before CFRAFN's first layer, and where they come from.
+
+The authors publish a list of importances (name, importance; descending, sum 1) and no code that computes it. Their program
+lines the list up with the feature table by position, not by name: no weight meets the feature that it was computed for.
+The list may not be redistributed, so it is read from the user's copy; without one, importances learnt on the training
+participants take its place, and "as_released" then repeats the authors' mistake with those.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+
+ALIGNMENTS = ("as_released", "by_name", "learnt_on_train", "none")
+
+
+def feature_weights(alignment, columns, learnt=None, published=None):
+    """Numbers to multiply the feature columns by -> (len(columns),) float32.
+
+    alignment:
+        as_released      importances in descending order, first one onto the first column, whatever its name
+        by_name          every column gets the importance of its own name, surely what was meant
+        learnt_on_train  by name, from `learnt` even where a published list is given
+        none             ones
+    columns: feature names in the order of the table; published, learnt: mappings name -> importance, of
+    `read_importances` and `learn_importances`. The first two alignments take `published`, or else `learnt`.
+    Raises ValueError for an unknown alignment, a missing list, or names that are not those of the columns.
+    """
+    if alignment not in ALIGNMENTS:
+        raise ValueError(f"alignment {alignment!r}: choose one of {', '.join(ALIGNMENTS)}.")
+    columns = list(columns)
+    if alignment == "none":
+        return np.ones(len(columns), np.float32)
+    chosen = learnt if alignment == "learnt_on_train" or published is None else published
+    if chosen is None:
+        raise ValueError(f"alignment {alignment!r} needs importances; give those of learn_importances"
+                         + ("." if alignment == "learnt_on_train" else " or read_importances."))
+    chosen = pd.Series(dict(chosen), dtype=float)
+    different = sorted(set(columns) ^ set(chosen.index))
+    if different or len(columns) != len(chosen):
+        raise ValueError(f"{len(chosen)} importances for {len(columns)} columns, {len(different)} names without a partner "
+                         f"(first: {different[0] if different else 'a repeated column'}); expected one for every column.")
+    weights = chosen.sort_values(ascending=False) if alignment == "as_released" else chosen[columns]
+    return weights.to_numpy(np.float32)
+
+
+def read_importances(file):
+    """The authors' sorted_feature_importance.csv (name, importance) -> Series by name.
+
+    Raises FileNotFoundError, or ValueError when the file is not such a table.
+    """
+    try:
+        table = pd.read_csv(file, index_col=0, encoding="utf-8-sig")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
+        table = pd.DataFrame()
+    if "importance" not in table or not np.isfinite(pd.to_numeric(table["importance"], errors="coerce")).all():
+        raise ValueError(f"{file}: expected a CSV file with feature names first and a column importance of numbers. Give "
+                         "the authors' sorted_feature_importance.csv.")
+    return table["importance"].astype(float)
+
+
+def learn_importances(features, labels, participants, seed=0, trees=500):
+    """Mean decrease in impurity of a random forest (Breiman 2001) that predicts the label -> Series by name, sum 1.
+
+    features: table (recordings, columns); labels 0/1 and participants (recordings,). Give rows of the training split only:
+    the function cannot know. Every participant counts the same, however many recordings; both classes too.
+    Raises ValueError when only one class is there or a feature is not a finite number.
+    """
+    labels, participants = np.asarray(labels), pd.Series(np.asarray(participants))
+    values = features.to_numpy(float)
+    if len(np.unique(labels)) < 2:
+        raise ValueError("the training labels are of one class, so no feature can be more important than another; give "
+                         "recordings of both classes.")
+    if not np.isfinite(values).all():
+        first = features.columns[~np.isfinite(values).all(0)][0]
+        raise ValueError(f"feature {first} has a value that is not a finite number; leave out the recordings concerned.")
+    once = 1 / participants.map(participants.value_counts())
+    weight = once / once.groupby(labels).transform("sum")
+    forest = RandomForestClassifier(trees, random_state=seed).fit(values, labels, sample_weight=weight)
+    return pd.Series(forest.feature_importances_, features.columns, name="importance").sort_values(ascending=False)

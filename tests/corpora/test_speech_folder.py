@@ -1,0 +1,333 @@
+"""A folder of recordings by class, and each fault it can have."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from depnb import corpora
+from depnb.corpora.corpus import CLASS, PHQ8
+from depnb.corpora.speech_folder import split_by_file
+from depnb.simulation.layouts import MARKER, simulate
+
+PATTERN = r"^(\d+)_"
+
+
+def speak(path, seed, rate=8000, channels=1):
+    """A short noise of its own content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.random.default_rng(seed).uniform(-0.5, 0.5, (400, channels)), rate)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Twelve participants with two recordings each, half of them depressed, without a table; marked as simulated."""
+    for i in range(24):
+        speak(tmp_path / f"voice_{i // 12}/{301 + i // 2}_{i % 2 + 1}.wav", i)
+    (tmp_path / MARKER).write_text("{}")
+    return tmp_path
+
+
+def write_table(root, **columns):
+    """participants.csv for the recordings that are there; columns: other cells by file, as {file: value}."""
+    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*.wav"))
+    table = pd.DataFrame({"file": files, "participant": [re.search(r"/(\d+)_", f)[1] for f in files]}, dtype=object)
+    for column, cells in columns.items():
+        table[column] = table["file"].map(cells)
+    table.to_csv(root / "participants.csv", index=False)
+    return table
+
+
+def opened(root, **options):
+    return corpora.open("speech_folder", root, **options)
+
+
+def the_problem(corpus, session):
+    (sentence,) = corpus.problems.loc[corpus.problems["session"] == session, "problem"]
+    return sentence
+
+
+def test_a_simulated_tree_is_read_as_written(tmp_path):
+    tree = simulate("speech_folder", tmp_path / "tree", participants=6, seconds=1, workers=1)
+    corpus, truth = opened(tree), json.loads((tree / MARKER).read_text())
+    assert not corpus.restricted
+    assert len(corpus.problems) == 0
+    assert corpus.scale == PHQ8
+    table = corpus.sessions.set_index("session")
+    assert set(table.index) == set(truth["sessions"])
+    for session, row in table.iterrows():
+        person = truth["participants"][row["participant"]]
+        assert (row["score"], row["label"], row["gender"]) == (person["phq8_total"], person["label"], person["gender"])
+        assert corpus.files()[f"{session}/recording"] == tree / truth["sessions"][session]["file"]
+    assert (table["split"] == "").all()
+    samples, rate = corpus[table.index[0]].waveform()
+    assert samples.dtype == np.float32
+    assert samples.ndim == 1
+    assert len(samples) / rate == pytest.approx(truth["sessions"][table.index[0]]["seconds"], abs=0.001)
+
+
+class TestParticipants:
+    """From the table, from the file names, or unknown."""
+
+    def test_pattern(self, root):
+        corpus = opened(root, pattern=PATTERN)
+        assert list(corpus.sessions["participant"]) == [str(301 + i // 2) for i in range(24)]
+        assert corpus.scale == CLASS
+        assert (corpus.sessions["score"] == corpus.sessions["label"]).all()
+        assert len(corpus.problems) == 0
+
+    def test_table_with_paths_or_bare_names(self, root):
+        table = write_table(root)
+        first = opened(root).sessions
+        table["file"] = table["file"].str.split("/").str[1]
+        table.to_csv(root / "participants.csv", index=False, encoding="utf-8-sig")          # as Excel saves it
+        assert opened(root).sessions.equals(first)
+        assert first["participant"].nunique() == 12
+
+    def test_table_with_commas_at_the_ends(self, root):
+        first, text = write_table(root), (root / "participants.csv").read_text()
+        (root / "participants.csv").write_text(text.replace("wav,", "wav, ").replace("\n", ",\n"))
+        assert list(opened(root).sessions["participant"]) == list(first["participant"])
+
+    def test_pattern_goes_before_the_table(self, root):
+        write_table(root, participant={})
+        assert opened(root, pattern=PATTERN).sessions["participant"].nunique() == 12
+
+    def test_without_either_one_warning(self, root):
+        corpus = opened(root)
+        assert corpus.sessions["participant"].nunique() == len(corpus) == 24
+        assert len(corpus.problems) == 1
+        assert "every recording counts as its own participant, and leakage between" in the_problem(corpus, "all")
+
+    @pytest.mark.parametrize(("pattern", "said"), [("(", "is no regular expression"), (r"\d+", "has no group")])
+    def test_patterns_that_cannot_be_used(self, root, pattern, said):
+        with pytest.raises(ValueError, match=said):
+            opened(root, pattern=pattern)
+
+    def test_names_that_do_not_fit_the_pattern(self, root):
+        speak(root / "voice_0/pilot.wav", 99)
+        corpus = opened(root, pattern=PATTERN)
+        assert len(corpus) == 24
+        assert the_problem(corpus, "pilot") == ("pilot does not fit the pattern; its participant is unknown. Rename it, or "
+                                                "change the pattern.")
+
+
+class TestTable:
+    """participants.csv that does not fit the recordings."""
+
+    def test_row_without_recording_and_recording_without_row(self, root):
+        write_table(root)
+        (root / "voice_0/301_1.wav").rename(root / "voice_0/399_1.wav")
+        corpus = opened(root)
+        assert len(corpus) == 23
+        assert "is listed in participants.csv, but there is no such recording" in the_problem(corpus, "voice_0/301_1.wav")
+        assert "399_1 has no row in participants.csv" in the_problem(corpus, "399_1")
+
+    @pytest.mark.parametrize(("column", "cell", "said"), [
+        ("participant", "", "has a row without participant"), ("phq8_total", "severe", "has the phq8_total 'severe'; exp"),
+        ("phq8_total", "", "has the phq8_total ''"), ("phq8_total", "25", "'25'; expected a number from 0 to 24")])
+    def test_cells_that_cannot_be_read(self, root, column, cell, said):
+        scores = {f"voice_{i // 12}/{301 + i // 2}_{i % 2 + 1}.wav": 15 * (i // 12) for i in range(24)}
+        table = write_table(root, phq8_total=scores).astype(object)
+        table.loc[0, column] = cell
+        table.to_csv(root / "participants.csv", index=False)
+        corpus = opened(root)
+        assert len(corpus) == 23
+        assert corpus.scale == PHQ8
+        assert said in the_problem(corpus, "301_1")
+        assert the_problem(corpus, "301_1").endswith("Correct participants.csv.")
+
+    def test_rows_twice(self, root):
+        table = write_table(root)
+        again = pd.concat([table, table.iloc[:1], table.iloc[2:3].assign(participant="999")])
+        again.to_csv(root / "participants.csv", index=False)
+        corpus = opened(root)
+        assert len(corpus) == 23
+        assert "301_1 has 2 equal rows in participants.csv; read once" in the_problem(corpus, "301_1")
+        assert "302_1 has 2 rows that differ; expected one" in the_problem(corpus, "302_1")
+
+    def test_folder_and_score_that_disagree(self, root):
+        write_table(root, phq8_total={f"voice_{i // 12}/{301 + i // 2}_{i % 2 + 1}.wav": 12 for i in range(24)})
+        corpus = opened(root)
+        assert corpus.sessions["label"].sum() == 12
+        assert "12 recordings lie in the folder of one class and have the PHQ-8 total" in the_problem(corpus, "all")
+
+    def test_participant_in_both_classes(self, root):
+        speak(root / "voice_1/301_3.wav", 99)
+        assert "1 participants have recordings in both classes" in the_problem(opened(root, pattern=PATTERN), "all")
+
+    @pytest.mark.parametrize(("text", "said"), [
+        (b"", "cannot be read as comma-separated"), (b"name,class\na,1", "has the columns name, class; expected file,"),
+        (b"file,participant\na,1\nb,2,3", "cannot be read as comma-separated"),
+        (b"file,participant\n\xe9,1", "cannot be read as comma-separated")])
+    def test_tables_that_cannot_be_used(self, root, text, said):
+        (root / "participants.csv").write_bytes(text)
+        with pytest.raises(ValueError, match=rf"participants\.csv: {said}"):
+            opened(root)
+
+
+class TestFiles:
+    """What lies in the folder."""
+
+    @pytest.mark.parametrize("name", ["x.wav", "x.WAV", "x.flac", "x.ogg", "x.mp3", "deeper/x.wav"])
+    def test_formats_rates_and_channels(self, root, name):
+        speak(root / "voice_1" / name, 99, rate=44_100, channels=2)
+        corpus = opened(root)
+        assert len(corpus) == 25
+        samples, rate = corpus["x"].waveform()
+        assert rate == 44_100
+        assert samples.ndim == 1
+        assert 300 < len(samples) < 4000            # MP3 has padding
+
+    def test_stray_files_are_listed_and_not_read(self, root):
+        strays = ["voice_0/.DS_Store", "voice_0/._301_1.wav", "voice_1/notes.txt"]
+        for name in strays:
+            (root / name).write_text("x")
+        corpus = opened(root, pattern=PATTERN)
+        assert len(corpus) == 24
+        assert list(corpus.problems["session"]) == strays
+        assert corpus.problems["problem"].str.contains("is no WAV, FLAC, MP3 or OGG file and is not read").all()
+
+    def test_folders_without_a_label(self, root):
+        for number, name in enumerate(["healthy/a.wav", "voice_2/b.wav", "c.wav"]):
+            speak(root / name, 90 + number)
+        (root / "docs").mkdir()
+        (root / "docs/readme.txt").write_text("x")
+        corpus = opened(root, pattern=PATTERN)
+        assert len(corpus) == 24
+        assert list(corpus.problems["session"]) == ["c.wav", "healthy/a.wav", "voice_2/b.wav"]
+        assert corpus.problems["problem"].str.contains("lies in no folder whose name ends in _0 or _1, the label").all()
+
+    def test_two_files_of_one_name_are_kept_apart(self, root):
+        speak(root / "voice_1/301_1.wav", 99)
+        corpus = opened(root, pattern=PATTERN)
+        assert len(corpus) == 25
+        assert corpus.sessions["session"].is_unique
+        names = ["voice_0:301_1.wav", "voice_1:301_1.wav"]
+        assert set(names) < set(corpus.sessions["session"])
+        waves = [corpus[name].waveform()[0] for name in names]
+        assert not np.array_equal(*waves)
+        assert all("shares its name with another recording; they are kept apart" in the_problem(corpus, n) for n in names)
+        table = write_table(root)
+        assert len(opened(root)) == 25
+        table.assign(file=table["file"].str.split("/").str[1]).to_csv(root / "participants.csv", index=False)
+        assert "more than one such recording. Write it with its folder" in the_problem(opened(root), "301_1.wav")
+
+    def test_copies_are_read_once(self, root):
+        for name in ("voice_0/copy.wav", "voice_0/another.wav"):
+            (root / name).write_bytes((root / "voice_0/301_1.wav").read_bytes())
+        corpus = opened(root)
+        assert len(corpus) == 24
+        assert list(corpus.problems["problem"].str.contains("has the same content as a recording of its class")) == [
+            False, True, True]
+
+    def test_copies_in_both_classes_are_not_read(self, root):
+        (root / "voice_1/copy.wav").write_bytes((root / "voice_0/301_1.wav").read_bytes())
+        corpus = opened(root)
+        assert len(corpus) == 23
+        assert "301_1" not in set(corpus.sessions["session"])
+        assert "of the other class; neither is used. Keep the right one" in the_problem(corpus, "voice_1/copy.wav")
+
+    def test_empty_files_are_left_to_the_features(self, root):
+        for name in ("voice_0/a.wav", "voice_1/b.wav"):
+            (root / name).write_bytes(b"")
+        assert len(opened(root)) == 26
+
+    def test_empty_folder(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"no recording found \(0 files left out\)\. Expected folders named"):
+            opened(tmp_path)
+
+    def test_one_class_only(self, root):
+        for path in (root / "voice_1").iterdir():
+            path.unlink()
+        with pytest.raises(ValueError, match="all 12 usable recordings are of class 0; expected folders of both classes"):
+            opened(root)
+
+    def test_one_class_left_after_faulty_recordings(self, root):
+        corpus = opened(root, pattern=PATTERN)
+        depressed = corpus.sessions.loc[corpus.sessions["label"] == 1, "session"]
+        with pytest.raises(ValueError, match="only class 0 is left"):
+            corpus.exclude({f"{session}/recording": "silent." for session in depressed})
+
+    def test_no_usable_recording(self, root):
+        write_table(root, participant={})
+        with pytest.raises(ValueError, match=r"no usable session \(24 left out\)"):
+            opened(root)
+
+
+class TestSplits:
+    @pytest.mark.parametrize("fold", range(4))
+    def test_folds_keep_participants_whole_and_both_classes_everywhere(self, root, fold):
+        corpus = opened(root, pattern=PATTERN)
+        split = corpus.split(fold)
+        table = corpus.sessions.set_index("session").loc[split.index]
+        assert set(split) == {"train", "validation", "test"}
+        assert split.groupby(table["participant"]).nunique().max() == 1
+        assert (table["label"].groupby(split).nunique() == 2).all()
+        assert split.equals(corpus.split(fold))
+
+    def test_there_is_no_official_split(self, root):
+        with pytest.raises(ValueError, match=r"speech_folder: has no official split. Choose fold 0 to 3"):
+            opened(root).split(-1)
+
+    def test_too_few_participants_of_a_class(self, root):
+        for path in (root / "voice_1").iterdir():
+            if path.name > "308":
+                path.unlink()
+        with pytest.raises(ValueError, match="1 participants of class 1 cannot fill 4 folds"):
+            opened(root, pattern=PATTERN).split(0)
+
+    def test_split_by_file_is_the_authors(self, root):
+        corpus = opened(root, pattern=PATTERN)
+        split = split_by_file(corpus)
+        assert split.value_counts().to_dict() == {"train": 14, "validation": 5, "test": 5}
+        assert split.groupby(corpus.sessions.set_index("session")["participant"]).nunique().max() > 1       # people leak
+        assert split.equals(split_by_file(corpus))
+
+    def test_split_by_file_does_not_depend_on_pseudonyms(self, root):
+        open_split = split_by_file(opened(root, pattern=PATTERN))
+        (root / MARKER).unlink()
+        corpus = opened(root, pattern=PATTERN)
+        order = sorted(corpus.files(), key=corpus.files().get)
+        assert list(split_by_file(corpus)[[name.split("/")[0] for name in order]]) == list(open_split)
+
+    def test_split_by_file_needs_some_recordings(self, root):
+        for path in sorted((root / "voice_1").iterdir())[4:]:
+            path.unlink()
+        with pytest.raises(ValueError, match="4 recordings of class 1; a split by file needs 5"):
+            split_by_file(opened(root))
+
+
+class TestPrivacy:
+    """A folder without the marker is licensed."""
+
+    def test_no_real_name_is_shown(self, root):
+        speak(root / "voice_1/301_1.wav", 99)
+        (root / "voice_0/313_notes.txt").write_text("x")
+        table = write_table(root)
+        table = pd.concat([table, pd.DataFrame({"file": ["voice_0/314_1.wav"], "participant": ["314"]}), table.iloc[4:5]])
+        table.drop(index=6).to_csv(root / "participants.csv", index=False)
+        (root / MARKER).unlink()
+        corpus = opened(root)
+        shown = "".join(t.to_csv(index=False) for t in (corpus.sessions, corpus.problems, corpus.recordings()))
+        assert corpus.restricted
+        assert len(corpus.problems) == 7
+        assert not re.search(r"\b3\d\d(_\w+)?\b", re.sub(r"[SP]-[0-9a-f]{8}", "", shown)), shown
+
+    def test_only_the_private_log_names_files(self, root, tmp_path):
+        (root / MARKER).unlink()
+        corpus = opened(root, pattern=PATTERN)
+        session = corpus.sessions["session"].iloc[0]
+        corpus.note({f"{session}/recording": "clipped."})
+        corpus.write_private_log(tmp_path)
+        assert re.search(rf"{session}\t.*/3\d\d_\d\.wav\tclipped", (tmp_path / "private.log").read_text())
+
+    def test_fatal_errors_name_no_recording(self, root):
+        write_table(root, participant={})
+        (root / MARKER).unlink()
+        with pytest.raises(ValueError, match="no usable session") as caught:
+            opened(root)
+        assert not re.search(r"3\d\d_", str(caught.value))
