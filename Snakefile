@@ -45,7 +45,9 @@ rule book:
         code=[str(p) for p in sorted(Path("depnb").rglob("*.py"))],
     output: "_build/html/index.html"
     log: "logs/book.txt"
-    shell: "(jupyter-book build . -W -n --keep-going && touch {output}) > {log} 2>&1 || {{ tail -n 30 {log}; exit 1; }}"
+    shell:
+        "(NO_COLOR=1 jupyter-book build . -W -n --keep-going && touch {output}) > {log} 2>&1 "
+        "|| {{ grep -E 'WARNING|ERROR|Error' {log}; exit 1; }}"
 
 
 rule corpus:

@@ -194,7 +194,10 @@ def test_every_parameter_file_fits_the_notebook(table):
     declared = {}
     exec(next(c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", [])), declared)
     content = yaml.safe_load((ROOT / "params/sta_drn" / table).read_text())
-    sets = [r["parameters"] for r in content["runs"].values()] if "runs" in content else [content]
+    sets = [content]
+    if "runs" in content:
+        sets = [r["parameters"] for r in content["runs"].values()]
+        assert set(content["expected"]) <= {r["group"] for r in content["runs"].values()}
     for given in sets:
         injected = "\n".join(["# Parameters", *(f"{name} = {value!r}" for name, value in given.items())])
         runs.parameters({**declared, **given, "In": [injected]})
