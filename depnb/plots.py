@@ -66,6 +66,7 @@ def training_curve(history, corpus, constant=None, ax=None):
     ax = axes_or_new(ax, (5.2, 2.8))
     ax.plot(history["epoch"] + 1, history["train_loss"], color=GREY, label="training loss (left)")
     ax.set(xlabel="epoch", ylabel="training loss", title=corpus)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     right = ax.twinx()
     right.spines["right"].set_visible(True)
     seen = history.dropna(subset=["val_mae"])
