@@ -43,6 +43,7 @@ rule book:
                and "__pycache__" not in p.parts],
         config=["_config.yml", "_toc.yml", "README.md"],
         code=[str(p) for p in sorted(Path("depnb").rglob("*.py"))],
+        benchmarks=[str(p) for p in sorted(Path("benchmarks/results").glob("*.csv"))],
     output: "_build/html/index.html"
     log: "logs/book.txt"
     shell:

@@ -23,6 +23,7 @@ def built(whole, tmp_path_factory):
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, source)
     shutil.copytree(ROOT / "depnb", source / "depnb", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "benchmarks/results", source / "benchmarks/results")
     shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("_executed", "__pycache__"))
     (source / "book/_executed").mkdir()
     shutil.copy(whole[0] / "out.ipynb", source / "book/_executed/sta_drn.ipynb")
