@@ -47,7 +47,8 @@ def report(rows, save, device="cpu"):
     table = pd.DataFrame([{
         "what": name, "plain, s": f"{row['plain_seconds']:.3f}", "ours, s": f"{row['ours_seconds']:.3f}",
         "ratio": f"{row['ratio']:.2f}", "lowest to highest": f"{row['ratio_lowest']:.2f} to {row['ratio_highest']:.2f}",
-        "rounds": row["rounds"], "machine": machine["device"], "torch": torch.__version__, "date": date.today().isoformat()} for name, row in rows.items()])
+        "rounds": row["rounds"], "machine": machine["device"], "torch": torch.__version__,
+        "date": date.today().isoformat()} for name, row in rows.items()])
     print(table.T.to_string(header=False))
     if save:
         runs.write_atomically(save, table.to_csv(index=False))
