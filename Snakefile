@@ -43,9 +43,12 @@ rule book:
                and "__pycache__" not in p.parts],
         config=["_config.yml", "_toc.yml", "README.md"],
         code=[str(p) for p in sorted(Path("depnb").rglob("*.py"))],
+        benchmarks=[str(p) for p in sorted(Path("benchmarks/results").glob("*.csv"))],
     output: "_build/html/index.html"
     log: "logs/book.txt"
-    shell: "(jupyter-book build . -W -n --keep-going && touch {output}) > {log} 2>&1 || {{ tail -n 30 {log}; exit 1; }}"
+    shell:
+        "(NO_COLOR=1 jupyter-book build . -W -n --keep-going && touch {output}) > {log} 2>&1 "
+        "|| {{ grep -E 'WARNING|ERROR|Error' {log}; exit 1; }}"
 
 
 rule corpus:
@@ -85,12 +88,11 @@ rule notebook:
         lambda w: [f"runs/{w.paper}/{name}/metrics.json" for name in TABLES[w.paper]["runs"]],
         notebook="notebooks/{paper}.ipynb",
         table="params/{paper}/ablations.yaml",
-        base=lambda w: f"params/{w.paper}/{TABLES[w.paper]['base']}",
     output: "book/_executed/{paper}.ipynb"
     log: notebook="logs/{paper}.ipynb", text="logs/{paper}.txt"
     params: code=lambda w: runs.code_fingerprint(w.paper, everything=True)
     threads: workflow.cores or 1
     shell:
-        QUIET + " papermill -k python3 --no-progress-bar {input.notebook} {log.notebook} -f {input.base} "
+        QUIET + " papermill -k python3 --no-progress-bar {input.notebook} {log.notebook} "
         "-p run_dir runs/{wildcards.paper}/quick > {log.text} 2>&1 && cp {log.notebook} {output} "
         "|| {{ tail -n 5 {log.text}; exit 1; }}"

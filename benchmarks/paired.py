@@ -12,12 +12,16 @@ import torch
 from depnb import runs
 
 
-def compare(plain, ours, rounds):
-    """Run plain() and ours() in turns -> medians in seconds, and the ratio of each round's pair with its spread."""
+def compare(plain, ours, rounds, before_plain=lambda: None, before_ours=lambda: None):
+    """Run plain() and ours() in turns -> medians in seconds, and the ratio of each round's pair with its spread.
+
+    before_plain, before_ours: called before each run, outside the time.
+    """
     plain(), ours()                                         # once before timing: caches, compilation, memory
     times = {"plain": [], "ours": []}
     for _ in range(rounds):
-        for name, run in (("plain", plain), ("ours", ours)):
+        for name, prepare, run in (("plain", before_plain, plain), ("ours", before_ours, ours)):
+            prepare()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             start = time.perf_counter()
@@ -43,7 +47,7 @@ def report(rows, save, device="cpu"):
     table = pd.DataFrame([{
         "what": name, "plain, s": f"{row['plain_seconds']:.3f}", "ours, s": f"{row['ours_seconds']:.3f}",
         "ratio": f"{row['ratio']:.2f}", "lowest to highest": f"{row['ratio_lowest']:.2f} to {row['ratio_highest']:.2f}",
-        "rounds": row["rounds"], "machine": machine["device"], "threads": machine["threads"], "torch": torch.__version__,
+        "rounds": row["rounds"], "machine": machine["device"], "torch": torch.__version__,
         "date": date.today().isoformat()} for name, row in rows.items()])
     print(table.T.to_string(header=False))
     if save:

@@ -4,6 +4,8 @@ The corpus's name stands on every picture: only the run knows whether it was sim
 readable by the colour-blind; the background is white in light and dark mode.
 """
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -66,6 +68,7 @@ def training_curve(history, corpus, constant=None, ax=None):
     ax = axes_or_new(ax, (5.2, 2.8))
     ax.plot(history["epoch"] + 1, history["train_loss"], color=GREY, label="training loss (left)")
     ax.set(xlabel="epoch", ylabel="training loss", title=corpus)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     right = ax.twinx()
     right.spines["right"].set_visible(True)
     seen = history.dropna(subset=["val_mae"])
@@ -143,7 +146,7 @@ def grouped_bars(table, category, series, value, corpus, ylabel, line=None, spre
                yerr=rows[spread] if spread else None, capsize=2, error_kw={"lw": 1})
     if line:
         ax.axhline(line[1], color=GREY, ls="--", label=line[0])
-    ax.set_xticks(np.arange(len(categories)), categories)
+    ax.set_xticks(np.arange(len(categories)), [textwrap.fill(str(c), 11) for c in categories])
     ax.set(ylabel=ylabel, title=corpus)
     ax.figure.legend(loc="outside lower center", ncols=len(names) + bool(line), frameon=False)
     return ax
@@ -181,7 +184,7 @@ def epoch_logs(logs, constant, title, ax=None):
     """Error by epoch of several logs, on a logarithmic scale, with the mean predictor's."""
     ax = axes_or_new(ax, (6.4, 3.2))
     for i, (name, log) in enumerate(logs.items()):
-        ax.semilogy(log.index, log["mae"], lw=0.9, label=name, ls="-" if i < 5 else "--")
+        ax.semilogy(log.index, log["mae"], lw=0.9, label=name, ls="-" if i % 2 == 0 else "--", color=f"C{i // 2}")
     ax.axhline(constant, color="black", ls=":", lw=1.5, label="training mean")
     ax.set(xlabel="epoch", ylabel="MAE", title=title)
     ax.figure.legend(loc="outside right upper", frameon=False, fontsize=7)

@@ -265,7 +265,7 @@ def compare(paper, table):
     """The runs listed in an ablations file, finished or not -> one row a run.
 
     table: path of a YAML file with `runs`: name -> {label, group, parameters}. Columns: run (label), group, MAE, mean
-    predictor (its MAE), improvement in per cent with its 95 % interval (value, low, high), status: the seconds it took,
+    predictor (its MAE), improvement in per cent with its 95 % interval (value, low, high), training: the time it took,
     or the command that runs it.
     """
     listed = yaml.safe_load(Path(table).read_text())["runs"]
@@ -277,13 +277,18 @@ def compare(paper, table):
             low, high = (100 * x for x in test["improvement_interval"])
             value = 100 * test["improvement"]
             row |= {"MAE": test["mae"], "mean predictor": test["mean_predictor"]["mae"], "value": value, "low": low,
-                    "high": high, "below mean predictor, %": f"{value:.0f} ({low:.0f} to {high:.0f})",
-                    "status": f"trained in {duration(finished_runs[name].provenance['training_seconds'])}"}
+                    "high": high, "below mean predictor, %": "{} ({} to {})".format(*(round(x) for x in (value, low, high))),
+                    "training": duration(finished_runs[name].provenance["training_seconds"])}
         else:
             row |= {"MAE": np.nan, "mean predictor": np.nan, "value": np.nan, "low": np.nan, "high": np.nan,
-                    "below mean predictor, %": "–", "status": f"not run: snakemake -c2 runs/{paper}/{name}/metrics.json"}
+                    "below mean predictor, %": "–", "training": f"not run: snakemake -c2 runs/{paper}/{name}/metrics.json"}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def side(improvement):
+    """A signed improvement over the mean predictor in words. Per cent."""
+    return f"{abs(improvement):.0f} % {'below' if improvement >= 0 else 'above'}"
 
 
 def summarise(compared, expected):
@@ -301,7 +306,7 @@ def summarise(compared, expected):
         mean = float(values.mean())
         reached = mean >= bar[kind] if kind == "at_least" else mean <= bar[kind]
         found[group] = {"mean": mean, "sentence": (
-            f"{bar['about']}: test MAE on average {mean:.0f} % below the mean predictor's (runs: "
-            f"{', '.join(f'{v:.0f}' for v in values)}); expected {kind.replace('_', ' ')} {bar[kind]} %, "
+            f"{bar['about']}: test MAE on average {side(mean)} the mean predictor's (single runs: "
+            f"{', '.join(side(v) for v in values)}); expected {kind.replace('_', ' ')} {bar[kind]} % below, "
             f"{'reached' if reached else 'not reached'}.")}
     return found

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -22,12 +23,14 @@ def built(whole, tmp_path_factory):
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, source)
     shutil.copytree(ROOT / "depnb", source / "depnb", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "benchmarks/results", source / "benchmarks/results")
     shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("_executed", "__pycache__"))
     (source / "book/_executed").mkdir()
     shutil.copy(whole[0] / "out.ipynb", source / "book/_executed/sta_drn.ipynb")
-    done = subprocess.run([sys.executable, "-m", "jupyter_book", "build", ".", "-W", "-n", "--keep-going"], cwd=source,
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "-n", "--keep-going"]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True)
+    said = re.findall(r".*(?:WARNING|ERROR|Error).*", done.stdout + done.stderr)
+    assert done.returncode == 0, "\n".join(said)
     html = source / "_build/html"
     return html, {str(p.relative_to(html)): BeautifulSoup(p.read_text(), "html.parser")
                   for p in html.rglob("*.html") if "_static" not in p.parts}

@@ -13,8 +13,9 @@ LABEL = "simulated AVEC 2014, effect 1"
 HISTORY = pd.DataFrame({"epoch": range(6), "train_loss": np.linspace(1, 0.4, 6),
                         "val_mae": [np.nan, 9.0, np.nan, 7.0, np.nan, 8.0]})
 PEOPLE = pd.DataFrame({"y_true": [0.0, 20, 63], "y_pred": [4.0, 15, 30]})
-BARS = pd.DataFrame({"method": ["a", "a", "b", "b"], "network": ["trained", "untrained"] * 2, "value": [2.0, 1, 3, 1],
-                     "spread": [0.1] * 4})
+NAMES = ["gradient", "grad x act", "attention, group 1", "attention, mean", "occlusion", "Grad-CAM"]
+BARS = pd.DataFrame({"method": np.repeat(NAMES, 2), "network": ["trained", "untrained"] * 6, "value": np.arange(12.0),
+                     "spread": 0.1})
 ESTIMATES = pd.DataFrame({"name": ["x", "y"], "value": [10.0, -5], "low": [2.0, -9], "high": [19.0, 1]})
 
 
@@ -57,6 +58,7 @@ def test_no_text_is_cut_off_or_drawn_over_another(chart):
     figure = CHARTS[chart]().figure
     figure.canvas.draw()
     texts = [t for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label) if t.get_text()]
+    texts += figure.axes[0].get_xticklabels() if chart == "bars" else []
     boxes = [t.get_window_extent() for t in texts] + [legend.get_window_extent() for legend in figure.legends]
     for i, box in enumerate(boxes):
         assert min(box.x0, box.y0) >= 0, (i, texts)

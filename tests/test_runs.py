@@ -192,18 +192,20 @@ class TestComparison:
         rows = runs.compare("sta_drn", table).set_index("run")
         assert rows.loc["A", "value"] == pytest.approx(30)
         assert rows.loc["B", "below mean predictor, %"] == "10 (0 to 20)"
-        assert rows.loc["A", "status"] == "trained in 1.7 min"
+        assert rows.loc["A", "training"] == "1.7 min"
         assert np.isnan(rows.loc["C", "MAE"])
-        assert rows.loc["C", "status"].endswith("runs/sta_drn/c/metrics.json")
+        assert rows.loc["C", "training"].endswith("runs/sta_drn/c/metrics.json")
 
     def test_a_replaced_run_does_not_count(self, table, tmp_path):
         (tmp_path / "runs/sta_drn/a").rename(tmp_path / "runs/sta_drn/a.replaced-1")
         assert list(runs.finished("sta_drn")) == ["b"]
 
     @pytest.mark.parametrize(("bar", "said"), [
-        ({"at_least": 20}, "20 % below the mean predictor's (runs: 30, 10); expected at least 20 %, reached."),
-        ({"at_least": 25}, "expected at least 25 %, not reached."), ({"at_most": 25}, "expected at most 25 %, reached."),
-        ({"at_most": 10}, "expected at most 10 %, not reached.")])
+        ({"at_least": 20}, "average 20 % below the mean predictor's (single runs: 30 % below, 10 % below); expected at "
+                            "least 20 % below, reached."),
+        ({"at_least": 25}, "expected at least 25 % below, not reached."),
+        ({"at_most": 25}, "expected at most 25 % below, reached."),
+        ({"at_most": 10}, "expected at most 10 % below, not reached.")])
     def test_a_group_against_its_bar(self, table, said, bar):
         found = runs.summarise(runs.compare("sta_drn", table), {"seeds": {"about": "Seeds"} | bar})["seeds"]
         assert found["mean"] == pytest.approx(20)

@@ -1,18 +1,23 @@
-"""Show depnb's plain docstrings as they are written: first paragraph as text, the rest as a literal block."""
+"""Show depnb's plain docstrings: paragraphs as text, `names` as code, indented lines as they are written."""
 
 import re
 
 
 def escape(text):
-    return re.sub(r"([\\*`|_])", r"\\\1", text)
+    """Plain text as reStructuredText: `code` stays code, everything else means itself."""
+    pieces = re.split(r"`([^`]+)`", text)
+    return "".join(f"``{piece}``" if i % 2 else re.sub(r"([\\*`|_])", r"\\\1", piece) for i, piece in enumerate(pieces))
 
 
 def as_written(app, what, name, obj, options, lines):
-    paragraphs = "\n".join(lines).strip().split("\n\n", 1)
-    shown = [escape(line) for line in paragraphs[0].splitlines()]
-    if len(paragraphs) == 2:
-        shown += ["", "::", "", *("    " + line for line in paragraphs[1].splitlines())]
-    lines[:] = [*shown, ""]
+    shown = []
+    for paragraph in "\n".join(lines).strip().split("\n\n"):
+        rows = paragraph.splitlines()
+        if any(row.startswith("    ") for row in rows):                 # a table or a command
+            shown += ["", ".. code-block:: text", "", *("    " + row for row in rows), ""]
+        else:
+            shown += [*escape("\n".join(rows)).splitlines(), ""]
+    lines[:] = shown
 
 
 def setup(app):

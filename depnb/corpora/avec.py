@@ -46,7 +46,7 @@ def open_avec(name, root):
         rows.append({"session": session, "participant": session.split("_")[0], "split": split, "score": score,
                      "files": files})
         problems += [(session, path, note) for path, note in _repeated(session, labels[session], videos[session])]
-    return Corpus(name, root, BDI2, rows, problems)
+    return Corpus(f"AVEC {name[-4:]}", root, BDI2, rows, problems)
 
 
 def open_frame_folder(root):

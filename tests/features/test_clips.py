@@ -117,3 +117,13 @@ def test_frames_of_a_clip_share_one_draw_and_contrast_uses_each_frames_mean(smoo
     twice = np.concatenate([smooth[:1], smooth[:1]])
     out = clips.colour_jitter(twice, 0.2, rng)
     np.testing.assert_array_equal(out[0], out[1])
+
+
+def test_half_of_the_clips_are_flipped_left_to_right(crops):
+    made = clips.ClipBatches(crops, np.zeros(len(crops)), lambda n, rng: [0, 1], 1, 0)
+    kinds = []
+    for epoch in range(30):
+        clip, whole = made.clip(epoch, 0), np.asarray(crops[0][:2])
+        kinds.append(np.array_equal(clip, whole[:, :, ::-1]))
+        assert kinds[-1] or np.array_equal(clip, whole)
+    assert 8 < sum(kinds) < 22
