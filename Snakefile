@@ -9,7 +9,7 @@ import yaml
 
 from depnb import runs
 
-PAPERS = ["sta_drn"]
+PAPERS = ["sta_drn", "cfrafn"]
 TABLES = {paper: yaml.safe_load(Path(f"params/{paper}/ablations.yaml").read_text()) for paper in PAPERS}
 # Quiet notebooks; processes share the cores, so that waiting threads must not spin.
 QUIET = "TQDM_DISABLE=1 OMP_WAIT_POLICY=PASSIVE PYDEVD_DISABLE_FILE_VALIDATION=1"
@@ -17,8 +17,9 @@ QUIET = "TQDM_DISABLE=1 OMP_WAIT_POLICY=PASSIVE PYDEVD_DISABLE_FILE_VALIDATION=1
 
 def parameters(wildcards):
     """Overrides of a run, as YAML for papermill."""
-    return json.dumps(TABLES[wildcards.paper]["runs"][wildcards.name]["parameters"] | {
-        "run_dir": f"runs/{wildcards.paper}/{wildcards.name}", "explain_videos": 1})
+    few = {"explain_videos": 1} if "explain_videos" in quick(wildcards.paper) else {}
+    return json.dumps(TABLES[wildcards.paper]["runs"][wildcards.name]["parameters"] | few | {
+        "run_dir": f"runs/{wildcards.paper}/{wildcards.name}"})
 
 
 def quick(paper):
@@ -28,12 +29,14 @@ def quick(paper):
 def corpus_of(wildcards):
     """Marker of the extracted features of the corpus that a run reads."""
     p = quick(wildcards.paper) | TABLES[wildcards.paper]["runs"][wildcards.name]["parameters"]
+    extracted = f"step{p['frame_step']}-size{p['image_size']}" if "frame_step" in p else f"silence-{p['silence']}"
     return (f"logs/features/{p['corpus']}-{p['simulated_participants']}-effect{p['simulated_effect']:g}"
-            f"-seed{p['simulated_seed']}-step{p['frame_step']}-size{p['image_size']}")
+            f"-seed{p['simulated_seed']}-{extracted}")
 
 
 wildcard_constraints:
-    paper="[a-z_]+", name="[a-z0-9-]+", layout="[a-z0-9]+", participants=r"\d+", effect=r"[\d.]+", seed=r"\d+",
+    paper="[a-z_]+", name="[a-z0-9-]+", layout="[a-z0-9_]+", participants=r"\d+",
+    effect=r"[\d.]+", seed=r"\d+", silence="[a-z]+",
 
 
 rule book:
@@ -68,6 +71,16 @@ rule features:
     threads: workflow.cores or 1
     shell:
         "python -m depnb.features $(dirname {input}) --cache cache --frame-step {wildcards.step} --size {wildcards.size} "
+        "--workers {threads} > {log} 2>&1 || {{ tail -n 5 {log}; exit 1; }}"
+
+
+rule speech_features:
+    input: "data/simulated/{layout}-{participants}-effect{effect}-seed{seed}/SIMULATED.json"
+    output: touch("logs/features/{layout}-{participants}-effect{effect}-seed{seed}-silence-{silence}")
+    log: "logs/features/{layout}-{participants}-effect{effect}-seed{seed}-silence-{silence}.txt"
+    threads: workflow.cores or 1
+    shell:
+        "python -m depnb.features $(dirname {input}) --cache cache --modality audio --silence {wildcards.silence} "
         "--workers {threads} > {log} 2>&1 || {{ tail -n 5 {log}; exit 1; }}"
 
 

@@ -79,6 +79,28 @@ def attention(model, clips, unit, k, group=None):
     return F.interpolate(product, clips.shape[2:], mode="nearest")[:, 0]
 
 
+def integrated_gradients(model, inputs, steps=64):
+    """Integrated gradients (Sundararajan et al. 2017) of a logit from the mean of the inputs.
+
+    inputs: list of (B, n) tensors that `model` takes by position -> list of attributions of the same shapes, signed.
+    """
+    inputs = tuple(x.detach() for x in inputs)
+    baselines = tuple(x.mean(0, keepdim=True).expand_as(x) for x in inputs)
+    method = captum.attr.IntegratedGradients(
+        lambda *all_of: model(*all_of) + 0 * sum(x.sum(1) for x in all_of))     # a model may ignore one of its inputs
+    return [a.detach().float() for a in method.attribute(inputs, baselines, n_steps=steps, internal_batch_size=512)]
+
+
+def effect_sizes(table, labels):
+    """Cohen's d of each column between rows of label 1 and 0, pooled standard deviation -> Series by column.
+
+    table: one row a participant; labels: Series by the same index.
+    """
+    ones, zeros = table[labels == 1], table[labels == 0]
+    pooled = ((len(ones) - 1) * ones.var() + (len(zeros) - 1) * zeros.var()) / (len(table) - 2)
+    return (ones.mean() - zeros.mean()) / np.sqrt(pooled).replace(0, np.nan)
+
+
 def spread_out(names, count):
     """`count` of the sorted names, evenly spread."""
     names = sorted(names)

@@ -63,22 +63,24 @@ def frames_in_a_row(images, title, captions=None, restricted=False, landmarks=No
     return axes[0]
 
 
-def training_curve(history, corpus, constant=None, ax=None):
-    """Training loss and validation MAE by epoch; the kept epoch marked, the mean predictor's MAE as a line."""
+def training_curve(history, corpus, constant=None, ax=None, metric="mae", marker="o-"):
+    """Training loss and a validation metric (lower is better) by epoch; the kept epoch marked, the mean predictor's value
+    as a line."""
+    column, name = f"val_{metric}", "MAE" if metric == "mae" else metric.replace("_", " ").replace("one minus f1", "1 − F1")
     ax = axes_or_new(ax, (5.2, 2.8))
     ax.plot(history["epoch"] + 1, history["train_loss"], color=GREY, label="training loss (left)")
     ax.set(xlabel="epoch", ylabel="training loss", title=corpus)
     ax.xaxis.get_major_locator().set_params(integer=True)
     right = ax.twinx()
     right.spines["right"].set_visible(True)
-    seen = history.dropna(subset=["val_mae"])
-    right.plot(seen["epoch"] + 1, seen["val_mae"], "o-", ms=3, color=BLUE, label="validation MAE (right)")
-    best = seen.loc[seen["val_mae"].idxmin()]
-    right.plot(best["epoch"] + 1, best["val_mae"], "*", ms=12, color=ORANGE, label="epoch kept")
+    seen = history.dropna(subset=[column])
+    right.plot(seen["epoch"] + 1, seen[column], marker, ms=3, color=BLUE, label=f"validation {name} (right)")
+    best = seen.loc[seen[column].idxmin()]
+    right.plot(best["epoch"] + 1, best[column], "*", ms=12, color=ORANGE, label="epoch kept")
     if constant is not None:
         right.axhline(constant, color=GREEN, ls="--", label="mean predictor")
-    right.set_ylabel("validation MAE")
-    right.set_ylim(0, min(right.get_ylim()[1], 3 * np.median(seen["val_mae"])))
+    right.set_ylabel(f"validation {name}")
+    right.set_ylim(0, min(right.get_ylim()[1], 3 * np.median(seen[column])))
     handles, labels = (a + b for a, b in zip(ax.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True))
     ax.figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return ax
@@ -146,7 +148,9 @@ def grouped_bars(table, category, series, value, corpus, ylabel, line=None, spre
                yerr=rows[spread] if spread else None, capsize=2, error_kw={"lw": 1})
     if line:
         ax.axhline(line[1], color=GREY, ls="--", label=line[0])
-    ax.set_xticks(np.arange(len(categories)), [textwrap.fill(str(c), 11) for c in categories])
+    names_of = [textwrap.fill(str(c).replace("_", " "), 11) for c in categories]
+    slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(categories) > 7 else {}
+    ax.set_xticks(np.arange(len(categories)), names_of, **slanted)
     ax.set(ylabel=ylabel, title=corpus)
     ax.figure.legend(loc="outside lower center", ncols=len(names) + bool(line), frameon=False)
     return ax
@@ -188,4 +192,76 @@ def epoch_logs(logs, constant, title, ax=None):
     ax.axhline(constant, color="black", ls=":", lw=1.5, label="training mean")
     ax.set(xlabel="epoch", ylabel="MAE", title=title)
     ax.figure.legend(loc="outside right upper", frameon=False, fontsize=7)
+    return ax
+
+
+def spectrograms(signals, corpus, restricted=False):
+    """Log-mel spectrograms on one time axis. signals: mapping name -> (samples, rate)."""
+    fig, axes = plt.subplots(len(signals), 1, figsize=(6.4, 1.7 * len(signals) + 0.6), sharex=True, squeeze=False)
+    for ax, (name, (samples, rate)) in zip(axes[:, 0], signals.items(), strict=True):
+        if restricted:
+            ax.text(0.5, 0.5, "withheld", ha="center", va="center", transform=ax.transAxes)
+        else:
+            ax.specgram(samples + 1e-6, 512, rate, noverlap=352, cmap="magma", vmin=-120, vmax=-30)
+            ax.set_ylim(0, 8000)
+            ax.set_yticks([0, 4000, 8000], ["0", "4", "8"])
+        ax.set(title=name, ylabel="kHz")
+    axes[-1, 0].set_xlabel("seconds")
+    fig.suptitle(corpus + (f" ({WITHHELD})" if restricted else ""), fontsize=9)
+    return axes[:, 0]
+
+
+def signed_bars(values, label, corpus, ax=None):
+    """Horizontal bars by name, one colour a sign. values: Series, drawn from top to bottom."""
+    ax = axes_or_new(ax, (6.4, 0.22 * len(values) + 1))
+    y = np.arange(len(values))[::-1]
+    ax.barh(y, values, color=[ORANGE if v > 0 else BLUE for v in values])
+    ax.axvline(0, color=GREY, lw=0.8)
+    ax.set_yticks(y, values.index, fontsize=7)
+    ax.set(xlabel=label, title=corpus)
+    return ax
+
+
+def histogram(values, label, corpus, line=None, limits=None, ax=None):
+    """How often which value occurs; line: (name, x)."""
+    ax = axes_or_new(ax, (4.2, 2.4))
+    ax.hist(values, bins=30, range=limits, color=BLUE, edgecolor="white")
+    if line:
+        ax.axvline(line[1], color=ORANGE, ls="--", label=line[0])
+        ax.legend(frameon=False)
+    ax.set(xlabel=label, ylabel="count", title=corpus)
+    return ax
+
+
+def classification_curves(curves, corpus):
+    """ROC, precision-recall and calibration side by side. curves: tables of `classification.curves`."""
+    fig, axes = plt.subplots(1, 3, figsize=(7.6, 2.9))
+    roc, pr, bins = curves["roc"], curves["precision_recall"], curves["calibration"]
+    for ax, points, x, y in ((axes[0], roc, "fpr", "tpr"), (axes[1], pr, "recall", "precision")):
+        ax.fill_between(points[x], points["low"], points["high"], color=BLUE, alpha=0.2, lw=0)
+        ax.plot(points[x], points[y], color=BLUE)
+    axes[0].plot([0, 1], [0, 1], ":", color=GREY)
+    axes[2].plot([0, 1], [0, 1], ":", color=GREY)
+    low, high = bins["observed"] - bins["low"], bins["high"] - bins["observed"]
+    axes[2].errorbar(bins["predicted"], bins["observed"], [low.clip(lower=0), high.clip(lower=0)], fmt="o", ms=4, color=BLUE)
+    axes[0].set(xlabel="1 − specificity", ylabel="sensitivity", title="ROC")
+    axes[1].set(xlabel="sensitivity", ylabel="positive predictive value", title="precision–recall")
+    axes[2].set(xlabel="predicted", ylabel="observed share", title="calibration")
+    for ax in axes:
+        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    fig.suptitle(corpus, fontsize=9)
+    return axes
+
+
+def confusion_matrix(counts, corpus, ax=None):
+    """Counts of true against decided class. counts: dict tn, fp, fn, tp."""
+    ax = axes_or_new(ax, (2.8, 2.6))
+    table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])
+    ax.imshow(table, cmap="Blues", vmin=0)
+    for (row, column), count in np.ndenumerate(table):
+        ax.text(column, row, str(count), ha="center", va="center", color="white" if count > table.max() / 2 else "black")
+    ax.set_xticks([0, 1], ["control", "depressed"])
+    ax.set_yticks([0, 1], ["control", "depressed"], rotation=90, va="center")
+    ax.set(xlabel="decided", ylabel="true", title=corpus)
+    ax.spines[:].set_visible(False)
     return ax

@@ -29,7 +29,7 @@ import yaml
 PLACE = ("data_root", "cache_dir", "run_dir", "workers", "resume", "tracker", "explain_videos")
 DRAWING = ("plots.py", "explain.py")           # of the package: they draw results, they do not make them
 PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "scikit-learn", "pandas", "opencv-contrib-python", "mediapipe",
-            "captum")
+            "captum", "opensmile", "librosa", "torchvggish")
 
 
 def root():
@@ -261,27 +261,32 @@ def finished(paper, pattern="*"):
     return {f.name: Run(f) for f in folders if (f / "metrics.json").exists() and ".replaced-" not in f.name}
 
 
-def compare(paper, table):
+def compare(paper, table, metric="mae"):
     """The runs listed in an ablations file, finished or not -> one row a run.
 
-    table: path of a YAML file with `runs`: name -> {label, group, parameters}. Columns: run (label), group, MAE, mean
-    predictor (its MAE), improvement in per cent with its 95 % interval (value, low, high), training: the time it took,
-    or the command that runs it.
+    table: path of a YAML file with `runs`: name -> {label, group, parameters}; metric: of the test set, "mae" or one where
+    more is better. Columns: run (label), group, value with its 95 % interval (low, high), the same as text, training: the
+    time it took, or the command that runs it. Of "mae" the value is the improvement over the mean predictor in per cent,
+    and MAE and mean predictor (its MAE) have columns of their own.
     """
     listed = yaml.safe_load(Path(table).read_text())["runs"]
     finished_runs, rows = finished(paper), []
+    shown = "below mean predictor, %" if metric == "mae" else metric.replace("roc_auc", "AUC")
     for name, entry in listed.items():
         row = {"run": entry["label"], "group": entry["group"]}
+        if metric == "mae":
+            row |= {"MAE": np.nan, "mean predictor": np.nan}
+        row |= {"value": np.nan, "low": np.nan, "high": np.nan, shown: "–",
+                "training": f"not run: snakemake -c2 runs/{paper}/{name}/metrics.json"}
         if name in finished_runs:
             test = finished_runs[name].metrics["test"]
-            low, high = (100 * x for x in test["improvement_interval"])
-            value = 100 * test["improvement"]
-            row |= {"MAE": test["mae"], "mean predictor": test["mean_predictor"]["mae"], "value": value, "low": low,
-                    "high": high, "below mean predictor, %": "{} ({} to {})".format(*(round(x) for x in (value, low, high))),
-                    "training": duration(finished_runs[name].provenance["training_seconds"])}
-        else:
-            row |= {"MAE": np.nan, "mean predictor": np.nan, "value": np.nan, "low": np.nan, "high": np.nan,
-                    "below mean predictor, %": "–", "training": f"not run: snakemake -c2 runs/{paper}/{name}/metrics.json"}
+            key, unit, digits = ("improvement", 100, 0) if metric == "mae" else (metric, 1, 2)
+            row["value"] = value = unit * test[key]
+            row["low"], row["high"] = low, high = [unit * x for x in test.get(f"{key}_interval", [np.nan] * 2)]
+            row[shown] = "{} ({} to {})".format(*(f"{round(x, digits) + 0.0:.{digits}f}" for x in (value, low, high)))
+            row["training"] = duration(finished_runs[name].provenance["training_seconds"])
+            if metric == "mae":
+                row |= {"MAE": test["mae"], "mean predictor": test["mean_predictor"]["mae"]}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -291,22 +296,28 @@ def side(improvement):
     return f"{abs(improvement):.0f} % {'below' if improvement >= 0 else 'above'}"
 
 
-def summarise(compared, expected):
+def summarise(compared, expected, metric="mae"):
     """What the runs of a group say together, beside what was expected of them -> group -> {mean, sentence}.
 
-    expected: mapping group -> {about, at_least or at_most: per cent below the mean predictor's MAE}.
+    expected: mapping group -> {about, and one of: at_least, at_most (a bound on the mean of `compared`'s values), inside
+    (a value that every run's interval should hold)}.
     """
     found = {}
     for group, bar in expected.items():
-        values = compared.loc[compared["group"] == group, "value"]
-        if values.isna().any() or values.empty:
+        runs = compared[compared["group"] == group]
+        if runs["value"].isna().any() or runs.empty:
             found[group] = {"mean": float("nan"), "sentence": f"{bar['about']}: not run yet."}
             continue
-        kind = "at_least" if "at_least" in bar else "at_most"
-        mean = float(values.mean())
-        reached = mean >= bar[kind] if kind == "at_least" else mean <= bar[kind]
-        found[group] = {"mean": mean, "sentence": (
-            f"{bar['about']}: test MAE on average {side(mean)} the mean predictor's (single runs: "
-            f"{', '.join(side(v) for v in values)}); expected {kind.replace('_', ' ')} {bar[kind]} % below, "
-            f"{'reached' if reached else 'not reached'}.")}
+        mean = float(runs["value"].mean())
+        kind = next(k for k in ("at_least", "at_most", "inside") if k in bar)
+        reached = {"at_least": lambda b, m=mean: m >= b, "at_most": lambda b, m=mean: m <= b,
+                   "inside": lambda b, r=runs: bool(((r["low"] <= b) & (b <= r["high"])).all())}[kind](bar[kind])
+        if metric == "mae":
+            said = (f"test MAE on average {side(mean)} the mean predictor's (single runs: "
+                    f"{', '.join(side(v) for v in runs['value'])}); expected {kind.replace('_', ' ')} {bar[kind]} % below")
+        else:
+            wanted = f"{bar[kind]} inside every interval" if kind == "inside" else f"{kind.replace('_', ' ')} {bar[kind]}"
+            said = (f"test AUC on average {mean:.2f} (single runs: {', '.join(f'{v:.2f}' for v in runs['value'])}); "
+                    f"expected {wanted}")
+        found[group] = {"mean": mean, "sentence": f"{bar['about']}: {said}, {'reached' if reached else 'not reached'}."}
     return found

@@ -43,6 +43,14 @@ def golden():
 
 
 @pytest.fixture(scope="session")
+def voices(tmp_path_factory):
+    """A simulated folder of recordings: 16 participants, recordings of about 4 s. Do not change it; copy it."""
+    from depnb.simulation.layouts import simulate
+
+    return simulate("speech_folder", tmp_path_factory.mktemp("corpora") / "voices", participants=16, seconds=4)
+
+
+@pytest.fixture(scope="session")
 def place(tree, cache):
     """Parameters of a notebook that reads the small corpus."""
     return {"data_root": str(tree), "cache_dir": str(cache)}
@@ -55,3 +63,12 @@ def whole(tmp_path_factory, place):
 
     folder = tmp_path_factory.mktemp("whole")
     return folder, execute(folder, **place)
+
+
+@pytest.fixture(scope="session")
+def heard(tmp_path_factory, voices, cache):
+    """A run of the notebook on voices from start to end: (its folder, the executed notebook). Do not change it."""
+    from tests.papermilled import execute
+
+    folder = tmp_path_factory.mktemp("heard")
+    return folder, execute(folder, notebook="cfrafn", data_root=str(voices), cache_dir=str(cache))

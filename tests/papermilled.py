@@ -12,15 +12,20 @@ TINY = {"epochs": 2, "validate_every": 1, "image_size": 32, "features": 4, "stem
         "clip_frames": 4, "explain_videos": 1, "workers": 2}
 
 
-def command(folder, parameters):
+TINY_VOICES = {"epochs": 4, "patience": 0, "transformed_width": 16, "conv_width": 8, "classifier_width": 8, "workers": 2,
+               "vggish_weights": "none"}
+
+
+def command(folder, parameters, notebook="sta_drn"):
     return [sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", "--cwd", str(ROOT),
-            str(ROOT / "notebooks/sta_drn.ipynb"), str(folder / "out.ipynb"), "-y", json.dumps(parameters)]
+            str(ROOT / f"notebooks/{notebook}.ipynb"), str(folder / "out.ipynb"), "-y", json.dumps(parameters)]
 
 
-def execute(folder, fails=False, **parameters):
+def execute(folder, fails=False, notebook="sta_drn", **parameters):
     """Run the notebook -> the executed notebook; `fails`: it must stop with an error."""
     folder.mkdir(exist_ok=True)
-    done = subprocess.run(command(folder, TINY | {"run_dir": str(folder / "run")} | parameters), capture_output=True,
-                          text=True)
+    small = {"sta_drn": TINY, "cfrafn": TINY_VOICES}.get(notebook, {})
+    given = small | {"run_dir": str(folder / "run")} | parameters
+    done = subprocess.run(command(folder, given, notebook), capture_output=True, text=True)
     assert (done.returncode != 0) == fails, done.stderr
     return nbformat.read(folder / "out.ipynb", 4)

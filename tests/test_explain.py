@@ -1,6 +1,7 @@
 """Attributions find what a model uses, and the score says when they do not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -117,3 +118,18 @@ def test_every_method_network_and_cue_is_scored(clips, corner):
 def test_recordings_are_spread_evenly():
     assert explain.spread_out(list("gfedcba"), 3) == ["a", "c", "e"]
     assert explain.spread_out(["b", "a"], 5) == ["a", "b"]
+
+
+def test_integrated_gradients_of_a_linear_model_are_weight_times_distance_from_the_mean():
+    weight = torch.tensor([2.0, -1.0, 0.0])
+    x, ignored = torch.randn(5, 3), torch.randn(5, 2)
+    first, second = explain.integrated_gradients(lambda a, b: a @ weight, [x, ignored])
+    torch.testing.assert_close(first, (x - x.mean(0)) * weight)
+    assert float(second.abs().max()) == 0
+
+
+def test_effect_sizes_are_cohens_d():
+    table = pd.DataFrame({"a": [0.0, 2, 4, 6], "b": [1.0, 1, 1, 1]})
+    found = explain.effect_sizes(table, pd.Series([0, 0, 1, 1]))
+    assert found["a"] == pytest.approx(4 / np.sqrt(2))
+    assert np.isnan(found["b"])

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 
-from depnb import corpora
+from depnb import corpora, runs
 from depnb.features import face, store
 from tests.conftest import ROOT
 from tests.papermilled import TINY, command, execute
@@ -179,26 +179,32 @@ def test_a_folder_of_extracted_frames(tree, cache, tmp_path):
     assert metrics["test"]["participants"] >= 2
 
 
-def test_quick_parameters_are_the_defaults():
-    notebook = nbformat.read(ROOT / "notebooks/sta_drn.ipynb", 4)
-    declared = {}
-    exec(next(c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", [])), declared)
-    names = declared["__annotations__"]
-    assert yaml.safe_load((ROOT / "params/sta_drn/quick.yaml").read_text()) == {n: declared[n] for n in names}
+def declared(paper):
+    """Names and values of a notebook's parameters cell, and its annotations."""
+    notebook = nbformat.read(ROOT / f"notebooks/{paper}.ipynb", 4)
+    found = {}
+    exec(next(c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", [])), found)
+    return found
 
 
-@pytest.mark.parametrize("table", sorted(p.name for p in (ROOT / "params/sta_drn").glob("*.yaml")))
+PAPERS = sorted(p.name for p in (ROOT / "params").iterdir())
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_quick_parameters_are_the_defaults(paper):
+    defaults = declared(paper)
+    assert yaml.safe_load((ROOT / f"params/{paper}/quick.yaml").read_text()) == {
+        name: defaults[name] for name in defaults["__annotations__"]}
+
+
+@pytest.mark.parametrize("table", sorted(f"{p.parent.name}/{p.name}" for p in (ROOT / "params").glob("*/*.yaml")))
 def test_every_parameter_file_fits_the_notebook(table):
-    from depnb import runs
-
-    notebook = nbformat.read(ROOT / "notebooks/sta_drn.ipynb", 4)
-    declared = {}
-    exec(next(c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", [])), declared)
-    content = yaml.safe_load((ROOT / "params/sta_drn" / table).read_text())
+    defaults = declared(table.split("/")[0])
+    content = yaml.safe_load((ROOT / "params" / table).read_text())
     sets = [content]
     if "runs" in content:
         sets = [r["parameters"] for r in content["runs"].values()]
         assert set(content["expected"]) <= {r["group"] for r in content["runs"].values()}
     for given in sets:
         injected = "\n".join(["# Parameters", *(f"{name} = {value!r}" for name, value in given.items())])
-        runs.parameters({**declared, **given, "In": [injected]})
+        runs.parameters({**defaults, **given, "In": [injected]})

@@ -56,7 +56,7 @@ def open_speech_folder(root, pattern=None):
     scale = PHQ8 if "phq8_total" in next(iter(people.values()), {}) else CLASS
     for row in rows:
         row["score"] = row.pop("phq8_total", row["score"])
-    return Corpus("speech_folder", root, scale, rows, problems)
+    return Corpus("speech folder", root, scale, rows, problems)
 
 
 def split_by_file(corpus):

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -128,7 +129,8 @@ def extract(sources, extractor, folder, each=None, workers=-1, **parameters):
         delayed(_attempt_batch)([sources[name] for name in names], extractor, folder, parameters)
         if hasattr(extractor, "batch") else
         delayed(_attempt)(sources[names[0]], extractor, folder, complete[names[0]]) for names in batches)
-    with tqdm(desc=extractor.__name__, total=len(missing), delay=2, leave=False) as bar:
+    with warnings.catch_warnings(), tqdm(desc=extractor.__name__, total=len(missing), delay=2, leave=False) as bar:
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs")       # replaced because its memory had grown
         for names, outcomes in zip(batches, done, strict=True):
             for name, (entry, problem) in zip(names, outcomes, strict=True):
                 if entry:

@@ -194,6 +194,15 @@ class DualCNN(nn.Module):
 BASELINES = {"feature_fusion": FeatureFusionFCNN, "layer_fusion": LayerFusionFCNN, "dual_cnn": DualCNN}
 
 
+def build(model="cfrafn", dropout=0.1, **sizes):
+    """CFRAFN or one of the BASELINES by name; sizes: other arguments of CFRAFN. ValueError for an unknown name."""
+    if model in BASELINES:
+        return BASELINES[model]()           # dropout 0.5, as released
+    if model != "cfrafn":
+        raise ValueError(f"model {model!r}: choose cfrafn, {', '.join(BASELINES)}.")
+    return CFRAFN(dropout=dropout, **sizes)
+
+
 def hidden(*widths, dropout):
     """Fully connected layers from width to width, each with ReLU and dropout -> list of modules."""
     return [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU(), nn.Dropout(dropout))]

@@ -1,0 +1,136 @@
+"""The chapter on voices and the prediction notebook, as a user runs them: by papermill, on a few seconds of speech."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from sklearn.metrics import roc_auc_score
+
+from tests.papermilled import execute
+from tests.test_notebooks import error_of, texts
+
+
+@pytest.fixture(scope="module")
+def here(voices, cache):
+    return {"notebook": "cfrafn", "data_root": str(voices), "cache_dir": str(cache)}
+
+
+def metrics_of(folder):
+    return json.loads((folder / "run/metrics.json").read_text())
+
+
+class TestRun:
+    def test_leaves_what_a_number_needs_and_what_the_authors_program_writes(self, heard):
+        assert {p.name for p in (heard[0] / "run").iterdir()} >= {
+            "params.yaml", "metrics.json", "predictions.csv", "history.csv", "checkpoint.safetensors", "provenance.json",
+            "scaler.json", "metrics.csv", "metrics_meanstd.csv", "attributions.csv", "figures"}
+        assert {p.stem for p in (heard[0] / "run/figures").iterdir()} >= {"confusion", "curves", "gate", "spectrogram"}
+
+    def test_metrics_are_those_of_the_predictions(self, heard):
+        people = pd.read_csv(heard[0] / "run/predictions.csv").query("split == 'test'")
+        people = people.groupby("participant")[["y_true", "y_pred"]].mean()
+        test = metrics_of(heard[0])["test"]
+        assert test["participants"] == len(people)
+        assert test["roc_auc"] == pytest.approx(roc_auc_score(people["y_true"], people["y_pred"]))
+
+    def test_says_what_it_stands_on(self, heard):
+        said = texts(heard[1])
+        assert "**simulated data** (participants 16, effect 1, seed 0)" in said
+        assert "**logmel-statistics**" in said
+        assert not [o for c in heard[1].cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+
+    def test_same_parameters_same_bits(self, heard, here, tmp_path):
+        execute(tmp_path, **here)
+        for name in ("metrics.json", "predictions.csv", "checkpoint.safetensors", "attributions.csv"):
+            assert (tmp_path / "run" / name).read_bytes() == (heard[0] / "run" / name).read_bytes(), name
+
+    def test_a_search_finds_settings_and_is_not_repeated(self, here, tmp_path):
+        execute(tmp_path, **here, search_trials=2)
+        searched = metrics_of(tmp_path)["searched"]
+        assert searched.keys() == {"transformed_width", "conv_width", "expansion", "classifier_width", "dropout"}
+        (tmp_path / "run/metrics.json").unlink()
+        execute(tmp_path, **here, search_trials=2)          # goes on with the finished study
+        assert len(list((tmp_path / "run/search").iterdir())) == 2 * 3
+        assert metrics_of(tmp_path)["searched"] == searched
+
+
+@pytest.mark.parametrize("parameters", [
+    {"fusion": "vggish"}, {"fusion": "egemaps", "alignment": "as_released", "vector_augmentation": "released"},
+    {"model": "dual_cnn", "protocol": "as_published", "scaling": "none"}], ids=lambda p: "-".join(map(str, p.values())))
+def test_other_models_and_recipes_run(here, tmp_path, parameters):
+    execute(tmp_path, **here, **parameters)
+    assert 0 <= metrics_of(tmp_path)["test"]["roc_auc"] <= 1
+
+
+class TestFaulty:
+    def test_bad_recordings_are_listed_and_the_others_go_on(self, here, voices, tmp_path):
+        root = tmp_path / "voices"
+        shutil.copytree(voices, root)
+        (root / "SIMULATED.json").unlink()
+        files = sorted(root.glob("*/*.wav"))
+        files[0].write_bytes(b"")
+        samples, rate = soundfile.read(files[1])
+        soundfile.write(files[1], np.zeros_like(samples), rate)
+        soundfile.write(files[2], samples[:rate], rate)
+        executed = execute(tmp_path, **here | {"data_root": str(root)})
+        said = texts(executed)
+        assert f"{len(files) - 3} of {len(files)} recordings used" in said
+        for sentence in ("the file is empty", "is silent", "s of sound after preprocessing; expected"):
+            assert sentence in said
+        assert "withheld: restricted corpus" in said
+        assert "audio/" not in json.dumps(executed.cells)
+        written = said + (tmp_path / "run/predictions.csv").read_text()
+        assert not any(re.search(rf"(?<![0-9]){f.stem.split('_')[0]}_\\d(?![0-9])", written) for f in files)
+        assert files[0].name in (tmp_path / "run/private.log").read_text()
+
+    def test_one_class_only(self, here, voices, tmp_path):
+        root = tmp_path / "voices"
+        shutil.copytree(voices, root)
+        shutil.rmtree(root / "voices_1")
+        error = error_of(execute(tmp_path, fails=True, **here | {"data_root": str(root)}))
+        assert "expected folders of both classes" in error
+
+    def test_a_checkpoint_of_other_widths(self, heard, here, tmp_path):
+        checkpoint = str(heard[0] / "run/checkpoint.safetensors")
+        error = error_of(execute(tmp_path, fails=True, **here, checkpoint=checkpoint, conv_width=9))
+        assert "a checkpoint of another model: conv_width is 8 there, 9 here" in error
+
+    def test_weights_with_a_wrong_checksum(self, here, tmp_path):
+        weights = tmp_path / "vggish-10086976.pth"
+        weights.write_bytes(b"not these")
+        error = error_of(execute(tmp_path, fails=True, **here, vggish_weights=str(weights), postprocess=False))
+        assert "expected 10086976" in error
+
+
+class TestPredict:
+    def test_a_folder_of_recordings(self, heard, voices, cache, tmp_path):
+        executed = execute(tmp_path, notebook="predict", paper="cfrafn", checkpoint=str(heard[0] / "run"),
+                           input=str(voices / "voices_1"), cache_dir=str(cache), vggish_weights="none")
+        found = pd.read_csv(tmp_path / "run/predictions.csv").set_index("file")["probability"]
+        assert len(found) == len(list((voices / "voices_1").iterdir()))
+        known = pd.read_csv(heard[0] / "run/predictions.csv").set_index("session")["y_pred"]
+        known = known[[f"{s}.wav" in found.index for s in known.index]]
+        assert len(known) > 0
+        np.testing.assert_allclose(found[[f"{s}.wav" for s in known.index]], known, atol=1e-5)      # the run's own answers
+        assert "says nothing" not in texts(executed)
+        assert not any(name in texts(executed) for name in found.index)
+        assert "**simulated** corpus: test AUC" in texts(executed)
+
+    def test_a_video(self, whole, tree, cache, tmp_path):
+        video = sorted(tree.rglob("*.mp4"))[0]
+        execute(tmp_path, notebook="predict", paper="sta_drn", checkpoint=str(whole[0] / "run"), input=str(video),
+                cache_dir=str(cache))
+        found = pd.read_csv(tmp_path / "run/predictions.csv")
+        assert found["file"].tolist() == [video.name]
+        assert 0 <= found["BDI-II"][0] <= 63
+
+    @pytest.mark.parametrize(("parameters", "said"), [
+        ({"checkpoint": "no/such/run"}, "no finished run there"), ({"paper": "aafn"}, "choose cfrafn or sta_drn"),
+        ({"input": "no/such/file.wav"}, "no file ending in .wav, .flac, .mp3, .ogg there")])
+    def test_what_is_missing_is_said(self, heard, voices, tmp_path, parameters, said):
+        given = {"paper": "cfrafn", "checkpoint": str(heard[0] / "run"), "input": str(voices)} | parameters
+        assert said in error_of(execute(tmp_path, fails=True, notebook="predict", **given))
