@@ -202,7 +202,7 @@ def spectrograms(signals, corpus, restricted=False):
         if restricted:
             ax.text(0.5, 0.5, "withheld", ha="center", va="center", transform=ax.transAxes)
         else:
-            ax.specgram(samples + 1e-6, 512, rate, noverlap=352, cmap="magma", vmin=-120, vmax=-30)
+            ax.specgram(samples + 1e-6, NFFT=512, Fs=rate, noverlap=352, cmap="magma", vmin=-120, vmax=-30)
             ax.set_ylim(0, 8000)
             ax.set_yticks([0, 4000, 8000], ["0", "4", "8"])
         ax.set(title=name, ylabel="kHz")

@@ -16,6 +16,8 @@ PEOPLE = pd.DataFrame({"y_true": [0.0, 20, 63], "y_pred": [4.0, 15, 30]})
 NAMES = ["gradient", "grad x act", "attention, group 1", "attention, mean", "occlusion", "Grad-CAM"]
 BARS = pd.DataFrame({"method": np.repeat(NAMES, 2), "network": ["trained", "untrained"] * 6, "value": np.arange(12.0),
                      "spread": 0.1})
+MANY = pd.DataFrame({"method": np.repeat([f"pause_length_{i}" for i in range(12)], 2),
+                     "network": ["trained", "untrained"] * 12, "value": np.arange(24.0)})
 ESTIMATES = pd.DataFrame({"name": ["x", "y"], "value": [10.0, -5], "low": [2.0, -9], "high": [19.0, 1]})
 
 
@@ -41,6 +43,10 @@ CHARTS = {
     "scatter": lambda: plots.predicted_vs_true(PEOPLE, BDI2, LABEL, 18.0),
     "estimates": lambda: plots.estimates(ESTIMATES, "gain", "%", LABEL, ("mean predictor", 0)),
     "bars": lambda: plots.grouped_bars(BARS, "method", "network", "value", LABEL, "ratio", ("chance", 1), "spread"),
+    "many bars": lambda: plots.grouped_bars(MANY, "method", "network", "value", LABEL, "ratio", ("chance", 1)),
+    "signed": lambda: plots.signed_bars(pd.Series({"jitterLocal_sma3nz_amean": 1.2, "F0": -0.4}), "d", LABEL),
+    "values": lambda: plots.histogram([0.48, 0.5, 0.51], "alpha", LABEL, ("half", 0.5), (0, 1)),
+    "confusion": lambda: plots.confusion_matrix({"tn": 12, "fp": 3, "fn": 1, "tp": 9}, LABEL),
     "logs": lambda: plots.epoch_logs({"a": pd.DataFrame({"mae": [3.0, 200]})}, 10.3, LABEL),
 }
 
@@ -49,8 +55,8 @@ CHARTS = {
 def test_says_where_it_comes_from_and_labels_its_axes(chart):
     ax = CHARTS[chart]()
     assert ax.get_title() == LABEL
-    assert ax.get_xlabel() or chart == "bars"
-    assert ax.get_ylabel() or chart == "estimates"
+    assert ax.get_xlabel() or "bars" in chart
+    assert ax.get_ylabel() or chart in ("estimates", "signed")
 
 
 @pytest.mark.parametrize("chart", CHARTS)
@@ -120,3 +126,25 @@ def test_attention_of_a_single_branch(kind):
     figure.canvas.draw()
     assert any(ax.lines for ax in figure.axes) == (kind == "temporal")
     assert any(ax.images for ax in figure.axes) == (kind == "spatial")
+
+
+def test_the_confusion_matrix_has_truth_in_rows():
+    ax = plots.confusion_matrix({"tn": 12, "fp": 3, "fn": 1, "tp": 9}, LABEL)
+    assert {t.get_position(): t.get_text() for t in ax.texts} == {(0, 0): "12", (1, 0): "3", (0, 1): "1", (1, 1): "9"}
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+def test_a_voice_of_a_restricted_corpus_is_not_drawn(restricted):
+    signal = np.random.default_rng(0).normal(0, 0.1, 16000).astype(np.float32)
+    axes = plots.spectrograms({"recording": (signal, 16000), "shorter": (signal[:8000], 16000)}, LABEL, restricted)
+    assert any(ax.images for ax in axes) == (not restricted)
+    assert ("withheld" in axes[0].figure.get_suptitle()) == restricted
+
+
+def test_curves_of_a_classification_have_their_bands():
+    points = pd.DataFrame({"fpr": [0, 0.5, 1], "tpr": [0, 0.8, 1], "low": [0, 0.6, 1], "high": [0.2, 0.9, 1]})
+    bins = pd.DataFrame({"predicted": [0.2, 0.7], "observed": [0.1, 0.8], "low": [0.0, 0.5], "high": [0.4, 0.95]})
+    axes = plots.classification_curves({"roc": points, "precision_recall": points.rename(
+        columns={"fpr": "recall", "tpr": "precision"}), "calibration": bins}, LABEL)
+    assert all(ax.collections for ax in axes)
+    assert axes[0].figure.get_suptitle() == LABEL

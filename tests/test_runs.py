@@ -196,6 +196,23 @@ class TestComparison:
         assert np.isnan(rows.loc["C", "MAE"])
         assert rows.loc["C", "training"].endswith("runs/sta_drn/c/metrics.json")
 
+    def test_another_metric_is_compared_as_it_is(self, table, tmp_path):
+        runs.write_atomically(tmp_path / "runs/sta_drn/a/metrics.json", json.dumps(
+            {"test": {"roc_auc": 0.9, "roc_auc_interval": [0.8, 0.95]}}))
+        runs.write_atomically(tmp_path / "runs/sta_drn/b/metrics.json", json.dumps({"test": {"roc_auc": 0.5}}))
+        rows = runs.compare("sta_drn", table, "roc_auc").set_index("run")
+        assert rows.loc["A", "AUC"] == "0.90 (0.80 to 0.95)"
+        assert rows.loc["B", "AUC"] == "0.50 (nan to nan)"
+        assert "MAE" not in rows
+
+    @pytest.mark.parametrize(("bar", "said"), [
+        ({"inside": 0.5}, "expected 0.5 inside every interval, not reached."),
+        ({"inside": 0.93}, "expected 0.93 inside every interval, reached."),
+        ({"at_least": 0.85}, "test AUC on average 0.91 (single runs: 0.90, 0.92); expected at least 0.85, reached.")])
+    def test_a_group_of_aucs_against_its_bar(self, bar, said):
+        rows = pd.DataFrame({"group": "seeds", "value": [0.9, 0.92], "low": [0.8, 0.85], "high": [0.95, 0.97]})
+        assert said in runs.summarise(rows, {"seeds": {"about": "Seeds"} | bar}, "roc_auc")["seeds"]["sentence"]
+
     def test_a_replaced_run_does_not_count(self, table, tmp_path):
         (tmp_path / "runs/sta_drn/a").rename(tmp_path / "runs/sta_drn/a.replaced-1")
         assert list(runs.finished("sta_drn")) == ["b"]
