@@ -1,4 +1,4 @@
-"""Show depnb's plain docstrings: paragraphs as text, `names` as code, indented lines as they are written."""
+"""Show depnb's plain docstrings: paragraphs as text, `names` as code, tables and lists as they are written."""
 
 import re
 
@@ -13,7 +13,7 @@ def as_written(app, what, name, obj, options, lines):
     shown = []
     for paragraph in "\n".join(lines).strip().split("\n\n"):
         rows = paragraph.splitlines()
-        if any(row.startswith("    ") for row in rows):                 # a table or a command
+        if any(row.startswith(("  ", "- ")) for row in rows):           # a table, a command or a list
             shown += ["", ".. code-block:: text", "", *("    " + row for row in rows), ""]
         else:
             shown += [*escape("\n".join(rows)).splitlines(), ""]
