@@ -270,7 +270,7 @@ class TestSplits:
         assert split.equals(corpus.split(fold))
 
     def test_there_is_no_official_split(self, root):
-        with pytest.raises(ValueError, match=r"speech_folder: has no official split. Choose fold 0 to 3"):
+        with pytest.raises(ValueError, match=r"speech folder: has no official split. Choose fold 0 to 3"):
             opened(root).split(-1)
 
     def test_too_few_participants_of_a_class(self, root):
