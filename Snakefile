@@ -9,7 +9,7 @@ import yaml
 
 from depnb import runs
 
-PAPERS = ["sta_drn", "cfrafn"]
+PAPERS = ["sta_drn", "cfrafn", "aafn"]
 TABLES = {paper: yaml.safe_load(Path(f"params/{paper}/ablations.yaml").read_text()) for paper in PAPERS}
 # Quiet notebooks; processes share the cores, so that waiting threads must not spin.
 QUIET = "TQDM_DISABLE=1 OMP_WAIT_POLICY=PASSIVE PYDEVD_DISABLE_FILE_VALIDATION=1"
@@ -29,14 +29,15 @@ def quick(paper):
 def corpus_of(wildcards):
     """Marker of the extracted features of the corpus that a run reads."""
     p = quick(wildcards.paper) | TABLES[wildcards.paper]["runs"][wildcards.name]["parameters"]
-    extracted = f"step{p['frame_step']}-size{p['image_size']}" if "frame_step" in p else f"silence-{p['silence']}"
+    extracted = (f"interviews-step{p['frame_step']}-{p['windows']}" if "windows" in p else
+                 f"step{p['frame_step']}-size{p['image_size']}" if "image_size" in p else f"silence-{p['silence']}")
     return (f"logs/features/{p['corpus']}-{p['simulated_participants']}-effect{p['simulated_effect']:g}"
             f"-seed{p['simulated_seed']}-{extracted}")
 
 
 wildcard_constraints:
     paper="[a-z_]+", name="[a-z0-9-]+", layout="[a-z0-9_]+", participants=r"\d+",
-    effect=r"[\d.]+", seed=r"\d+", silence="[a-z]+",
+    effect=r"[\d.]+", seed=r"\d+", silence="[a-z]+", windows="[a-z_]+",
 
 
 rule book:
@@ -82,6 +83,16 @@ rule speech_features:
     shell:
         "python -m depnb.features $(dirname {input}) --cache cache --modality audio --silence {wildcards.silence} "
         "--workers {threads} > {log} 2>&1 || {{ tail -n 5 {log}; exit 1; }}"
+
+
+rule interview_features:
+    input: "data/simulated/{layout}-{participants}-effect{effect}-seed{seed}/SIMULATED.json"
+    output: touch("logs/features/{layout}-{participants}-effect{effect}-seed{seed}-interviews-step{step}-{windows}")
+    log: "logs/features/{layout}-{participants}-effect{effect}-seed{seed}-interviews-step{step}-{windows}.txt"
+    threads: workflow.cores or 1
+    shell:
+        "python -m depnb.features $(dirname {input}) --cache cache --modality interview --frame-step {wildcards.step} "
+        "--windows {wildcards.windows} --workers {threads} > {log} 2>&1 || {{ tail -n 5 {log}; exit 1; }}"
 
 
 rule run:

@@ -91,6 +91,20 @@ def integrated_gradients(model, inputs, steps=64):
     return [a.detach().float() for a in method.attribute(inputs, baselines, n_steps=steps, internal_batch_size=512)]
 
 
+def without_each(answer, x):
+    """|change of the answer| when one entry along the second axis is set to zero. x (B, n, ...) -> (B, n) array.
+
+    answer: x -> (B,) array.
+    """
+    with torch.inference_mode():
+        whole, change = answer(x), []
+        for i in range(x.shape[1]):
+            lacking = x.clone()
+            lacking[:, i] = 0
+            change.append(np.abs(answer(lacking) - whole))
+    return np.stack(change, 1)
+
+
 def effect_sizes(table, labels):
     """Cohen's d of each column between rows of label 1 and 0, pooled standard deviation -> Series by column.
 

@@ -265,3 +265,72 @@ def confusion_matrix(counts, corpus, ax=None):
     ax.set(xlabel="decided", ylabel="true", title=corpus)
     ax.spines[:].set_visible(False)
     return ax
+
+
+def published_epochs(values, reported, lines, ylabel, title, ax=None):
+    """A measure of a published log by epoch, the reported epoch marked. values: Series by epoch; lines: name -> height."""
+    ax = axes_or_new(ax, (6.4, 3.0))
+    ax.plot(values.index, values, color=BLUE, lw=0.9, label="each epoch")
+    ax.plot(reported, values[reported], "*", ms=12, color=ORANGE, label="the epoch reported")
+    for (name, height), style, colour in zip(lines.items(), ("--", ":", "-."), (GREEN, "black", PURPLE), strict=False):
+        ax.axhline(height, color=colour, ls=style, lw=1.4, label=f"{name} ({height:.1f})")
+    ax.set(xlabel="epoch", ylabel=ylabel, title=title)
+    ax.figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return ax
+
+
+def dose_response(table, value, ylabel, corpus, line=None):
+    """Panels kind by modality of a value against the strength of damage, one line a fusion.
+
+    table: columns fusion, modality, kind, strength and `value`; line: (name, y).
+    """
+    kinds, modalities, fusions = (list(dict.fromkeys(table[c])) for c in ("kind", "modality", "fusion"))
+    fig, axes = plt.subplots(len(kinds), len(modalities), figsize=(2.4 * len(modalities) + 0.4, 1.75 * len(kinds) + 1.1),
+                             sharey=True, sharex="row", squeeze=False)
+    looks = [(colour, style) for style in ("-", "--", ":") for colour in (BLUE, ORANGE, GREEN, PURPLE, GREY)]
+    for (row, column), ax in np.ndenumerate(axes):
+        part = table[(table["kind"] == kinds[row]) & (table["modality"] == modalities[column])]
+        for fusion, (colour, style) in zip(fusions, looks, strict=False):
+            points = part[part["fusion"] == fusion].sort_values("strength")
+            ax.plot(points["strength"], points[value], style, marker=".", color=colour, lw=1.1, label=fusion)
+        if line:
+            ax.axhline(line[1], color="black", ls=(0, (1, 3)), lw=1.2, label=line[0])
+        ax.set(title=f"{modalities[column]}, {kinds[row]}", ylabel=ylabel if column == 0 else "",
+               xlabel="strength" if row == len(kinds) - 1 else "")
+    fig.suptitle(corpus, fontsize=9)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=7)
+    return axes
+
+
+def before_after(table, before, after, ylabel, corpus, line=None, ax=None):
+    """One line a row from the value of column `before` to that of `after`; line: (name, y)."""
+    ax = axes_or_new(ax, (4.2, 3.0))
+    for _, row in table.iterrows():
+        ax.plot([0, 1], [row[before], row[after]], "o-", color=BLUE, lw=1, ms=4)
+    if len(table):
+        ax.plot([0, 1], [table[before].mean(), table[after].mean()], "D-", color=ORANGE, lw=2.4, ms=7, label="mean of the runs")
+    if line:
+        ax.axhline(line[1], color=GREY, ls="--", label=line[0])
+    ax.set_xticks([0, 1], [textwrap.fill(c, 18) for c in (before, after)])
+    ax.set(ylabel=ylabel, title=corpus, xlim=(-0.4, 1.4))
+    ax.figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return ax
+
+
+def matrices(values, rows, columns, corpus, digits=2):
+    """Tables of numbers as colours, side by side on one scale. values: name -> (rows, columns)."""
+    low, high = (f([np.nanmin(v) if f is min else np.nanmax(v) for v in values.values()]) for f in (min, max))
+    fig, axes = plt.subplots(len(values), 1, figsize=(0.62 * len(columns) + 1.6, (0.42 * len(rows) + 0.5) * len(values) + 0.7),
+                             squeeze=False, sharex=True)
+    for ax, (name, table) in zip(axes[:, 0], values.items(), strict=True):
+        ax.imshow(table, cmap="Blues", vmin=low, vmax=high, aspect="auto")
+        for (row, column), value in np.ndenumerate(table):
+            ax.text(column, row, f"{value:.{digits}f}", ha="center", va="center", fontsize=7,
+                    color="white" if value > (low + high) / 2 else "black")
+        ax.set_yticks(range(len(rows)), rows)
+        ax.set_title(name)
+        ax.spines[:].set_visible(False)
+    axes[-1, 0].set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor")
+    fig.suptitle(corpus, fontsize=9)
+    return axes[:, 0]

@@ -16,7 +16,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from tqdm import tqdm
 
+from depnb import sharpness
 from depnb.runs import write_atomically
+
+OPTIMISERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+STILL = {"all": sharpness.BATCH_NORMS, "2d": (torch.nn.BatchNorm2d,)}
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,18 @@ class Recipe:
 
     epochs: int
     learning_rate: float
-    schedule: str = "cosine"        # cosine: 5 % warm-up, then cosine to 0; constant; restarts: every 50, 100, 200 … epochs
-    weight_decay: float = 0.0       # decoupled (AdamW); 0 is Adam
+    schedule: str = "cosine"        # cosine: 5 % warm-up, then cosine to 0; constant; restarts: every 50, 100, 200 … epochs;
+                                    # decay: times 0.9 every 10 epochs
+    weight_decay: float = 0.0       # decoupled with adamw; added to the gradient with adam
     accumulate: int = 1             # batches an optimiser step; the counter runs on across epochs
     clip_norm: float = 0.0          # largest gradient norm; 0: no clipping
     validate_every: int = 1         # epochs
     patience: int = 0               # stop after so many validations without a better one; 0: never
     select: str = "mae"             # metric of `validate` that picks the epoch; lower is better
+    optimiser: str = "adamw"        # adamw or adam
+    sharpness: float = 0.0          # rho of SAM, which takes two passes a batch (see depnb.sharpness); 0: off
+    adaptive: bool = False          # adaptive SAM
+    still: str = "all"              # batch norms whose statistics the second pass leaves alone: all, or 2d as AAFN's authors
 
     def rate(self, step, steps, epoch):
         """Learning rate at optimiser step `step` of `steps`."""
@@ -47,7 +56,9 @@ class Recipe:
             while epoch >= period:
                 epoch, period = epoch - period, 2 * period
             return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / period))
-        raise ValueError(f"schedule {self.schedule!r}: choose cosine, constant or restarts.")
+        if self.schedule == "decay":
+            return self.learning_rate * 0.9 ** (epoch // 10)
+        raise ValueError(f"schedule {self.schedule!r}: choose cosine, constant, restarts or decay.")
 
 
 def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=None, compile=False):
@@ -55,10 +66,13 @@ def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=N
 
     loss(model, batch) -> scalar tensor; batches: has len() and, called with an epoch, yields its batches;
     validate(model) -> dict of floats. about: dict of plain values stored with the weights (which model this is).
-    compile: train through torch.compile.
+    compile: train through torch.compile. Parameters that require no gradient stay as they are.
+    Raises ValueError for an unknown optimiser, or for SAM with accumulation or a gradient scaler.
     Writes folder/state.safetensors (after every epoch) and folder/checkpoint.safetensors (best weights), atomically.
     """
-    optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    check_recipe(recipe, fabric)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = OPTIMISERS[recipe.optimiser](trained, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     bare = model
     model, optimiser = fabric.setup(torch.compile(model) if compile else model, optimiser)
     state = folder / "state.safetensors"
@@ -79,6 +93,12 @@ def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=N
             value = loss(model, batch)
             fabric.backward(value / recipe.accumulate)
             total += value.detach()
+            if recipe.sharpness:
+                kept = sharpness.ascend(trained, recipe.sharpness, recipe.adaptive)
+                optimiser.zero_grad()
+                with sharpness.still_statistics(bare, STILL[recipe.still]):
+                    fabric.backward(loss(model, batch))
+                sharpness.descend(kept)
             done["batch"] += 1
             if done["batch"] % recipe.accumulate == 0:
                 if recipe.clip_norm:
@@ -108,6 +128,20 @@ def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=N
             tracker(row)
     load_checkpoint(folder / "checkpoint.safetensors", bare, about)
     return done["history"]
+
+
+def check_recipe(recipe, fabric):
+    """ValueError for what cannot be trained."""
+    if recipe.optimiser not in OPTIMISERS:
+        raise ValueError(f"optimiser {recipe.optimiser!r}: choose adamw or adam.")
+    if recipe.still not in STILL:
+        raise ValueError(f"still {recipe.still!r}: choose all or 2d.")
+    if recipe.sharpness and recipe.accumulate > 1:
+        raise ValueError(f"sharpness {recipe.sharpness:g} with accumulate {recipe.accumulate}: SAM climbs by the gradient "
+                         "of one batch; set accumulate to 1.")
+    if recipe.sharpness and getattr(fabric.strategy.precision, "scaler", None) is not None:
+        raise ValueError(f"sharpness {recipe.sharpness:g} with precision 16-mixed: its gradient scaler does not know SAM; "
+                         "use bf16-mixed or 32-true.")
 
 
 def tensors(state):

@@ -51,6 +51,14 @@ def voices(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def interviews(tmp_path_factory):
+    """A simulated DAIC-WOZ: 10 participants who speak for about 20 s. Do not change it; copy it."""
+    from depnb.simulation.layouts import simulate
+
+    return simulate("daic_woz", tmp_path_factory.mktemp("corpora") / "daic_woz", participants=10, seconds=20)
+
+
+@pytest.fixture(scope="session")
 def place(tree, cache):
     """Parameters of a notebook that reads the small corpus."""
     return {"data_root": str(tree), "cache_dir": str(cache)}
@@ -72,3 +80,12 @@ def heard(tmp_path_factory, voices, cache):
 
     folder = tmp_path_factory.mktemp("heard")
     return folder, execute(folder, notebook="cfrafn", data_root=str(voices), cache_dir=str(cache))
+
+
+@pytest.fixture(scope="session")
+def interviewed(tmp_path_factory, interviews, cache):
+    """A run of the notebook on interviews from start to end: (its folder, the executed notebook). Do not change it."""
+    from tests.papermilled import execute
+
+    folder = tmp_path_factory.mktemp("interviewed")
+    return folder, execute(folder, notebook="aafn", data_root=str(interviews), cache_dir=str(cache))

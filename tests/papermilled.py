@@ -15,6 +15,9 @@ TINY = {"epochs": 2, "validate_every": 1, "image_size": 32, "features": 4, "stem
 TINY_VOICES = {"epochs": 4, "patience": 0, "transformed_width": 16, "conv_width": 8, "classifier_width": 8, "workers": 2,
                "vggish_weights": "none"}
 
+TINY_INTERVIEWS = {"epochs": 2, "frame_step": 15, "window_seconds": 8, "overlap_seconds": 2, "conv_width": 4, "lstm_width": 4,
+                   "width": 8, "planes": 1, "base_width": 32, "batch_size": 8, "workers": 2}
+
 
 def command(folder, parameters, notebook="sta_drn"):
     return [sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", "--cwd", str(ROOT),
@@ -24,7 +27,7 @@ def command(folder, parameters, notebook="sta_drn"):
 def execute(folder, fails=False, notebook="sta_drn", **parameters):
     """Run the notebook -> the executed notebook; `fails`: it must stop with an error."""
     folder.mkdir(exist_ok=True)
-    small = {"sta_drn": TINY, "cfrafn": TINY_VOICES}.get(notebook, {})
+    small = {"sta_drn": TINY, "cfrafn": TINY_VOICES, "aafn": TINY_INTERVIEWS}.get(notebook, {})
     given = small | {"run_dir": str(folder / "run")} | parameters
     done = subprocess.run(command(folder, given, notebook), capture_output=True, text=True)
     assert (done.returncode != 0) == fails, done.stderr

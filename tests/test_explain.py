@@ -133,3 +133,8 @@ def test_effect_sizes_are_cohens_d():
     found = explain.effect_sizes(table, pd.Series([0, 0, 1, 1]))
     assert found["a"] == pytest.approx(4 / np.sqrt(2))
     assert np.isnan(found["b"])
+
+
+def test_what_is_left_out_changes_the_answer_by_its_share():
+    x = torch.tensor([[[1.0, 1], [0, 2], [-3, 0]]])
+    assert explain.without_each(lambda x: x.sum((1, 2)).numpy(), x).tolist() == [[2, 2, 3]]

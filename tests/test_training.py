@@ -25,7 +25,8 @@ SCRIPT = textwrap.dedent("""
     sys.path.insert(0, {root!r})
     from tests.test_training import train
     torch.set_num_threads(1)
-    train(Path(sys.argv[1]), epochs=6, accumulate=int(sys.argv[2]), dropout=0.3)
+    train(Path(sys.argv[1]), epochs=6, accumulate=int(sys.argv[2]), dropout=0.3, sharpness=float(sys.argv[3]),
+          adaptive=True)
     print("done")
 """)
 
@@ -84,14 +85,15 @@ def test_same_seed_same_bits(tmp_path):
     assert outcome(tmp_path / "a") == outcome(tmp_path / "b")
 
 
-@pytest.mark.parametrize("accumulate", [1, 5])      # 5 does not divide the batches of an epoch: gradients are saved too
-def test_killed_at_any_moment_and_resumed_gives_the_same_bits(tmp_path, accumulate):
+# 5 does not divide the batches of an epoch: gradients are saved too
+@pytest.mark.parametrize(("accumulate", "sharpness"), [(1, 0), (5, 0), (1, 0.5)])
+def test_killed_at_any_moment_and_resumed_gives_the_same_bits(tmp_path, accumulate, sharpness):
     root = os.fspath(__import__("tests").__path__[0] + "/..")
     script = tmp_path / "train.py"
     script.write_text(SCRIPT.format(root=os.path.abspath(root)))
 
     def start(name):
-        return subprocess.Popen([sys.executable, str(script), str(tmp_path / name), str(accumulate)],
+        return subprocess.Popen([sys.executable, str(script), str(tmp_path / name), str(accumulate), str(sharpness)],
                                 stdout=subprocess.PIPE, text=True)
 
     whole = start("whole")
@@ -149,7 +151,9 @@ def test_schedules():
     restarts = training.Recipe(200, 1.0, schedule="restarts")
     assert [round(restarts.rate(0, 1, e), 3) for e in (0, 25, 50, 100, 150)] == [1.0, 0.5, 1.0, 0.5, 1.0]
     assert training.Recipe(1, 0.3, schedule="constant").rate(5, 10, 0) == 0.3
-    with pytest.raises(ValueError, match="schedule 'linear': choose cosine, constant or restarts"):
+    decay = training.Recipe(100, 1.0, schedule="decay")
+    assert [decay.rate(0, 1, e) for e in (0, 9, 10, 20)] == pytest.approx([1, 1, 0.9, 0.81])
+    with pytest.raises(ValueError, match="schedule 'linear': choose cosine, constant, restarts or decay"):
         training.Recipe(1, 1.0, schedule="linear").rate(0, 1, 0)
 
 
@@ -189,10 +193,85 @@ def test_trackers(tmp_path):
                 training.make_tracker(kind, tmp_path, "x")
 
 
-def test_mixed_precision_trains(tmp_path):
+@pytest.mark.parametrize("sharpness", [0.0, 0.05])
+def test_mixed_precision_trains(tmp_path, sharpness):
     crops, targets = data()
     batches = ClipBatches(crops, targets, lambda n, r: training_clip(n, 8, r), 4, seed=0)
     history = training.fit(small(), lambda m, b: m(b[0])[:, 0].float().sub(b[1]).square().mean(), batches,
-                           lambda m: {"mae": 1.0}, training.Recipe(1, 1e-3),
+                           lambda m: {"mae": 1.0}, training.Recipe(1, 1e-3, sharpness=sharpness),
                            Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"), tmp_path, {})
     assert np.isfinite(history[0]["train_loss"])
+
+
+class TestSharpness:
+    """Two passes a batch: climb, step from there."""
+
+    def fit(self, folder, model, epochs=1, **options):
+        x, y = torch.randn(2, 8, 3, generator=torch.Generator().manual_seed(1)), torch.ones(2, 8)
+
+        class Batches(list):
+            def __call__(self, epoch):
+                return iter(self)
+
+        recipe = training.Recipe(epochs, 0.01, **{"schedule": "constant", "sharpness": 0.5, "optimiser": "adam",
+                                                  "weight_decay": 0.1} | options)
+        folder.mkdir(exist_ok=True)
+        return training.fit(model, lambda m, b: (m(b[0])[:, 0] - b[1]).square().mean(), Batches(zip(x, y, strict=True)),
+                            lambda m: {"mae": 1.0}, recipe, Fabric(accelerator="cpu", devices=1), folder, {})
+
+    @staticmethod
+    def network():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+
+    def by_hand(self, adaptive, kinds):
+        model = self.network()
+        optimiser = torch.optim.Adam(model.parameters(), 0.01, weight_decay=0.1)
+        x = torch.randn(2, 8, 3, generator=torch.Generator().manual_seed(1))
+        for batch in x:
+            (model(batch)[:, 0] - 1).square().mean().backward()
+            kept = training.sharpness.ascend(model.parameters(), 0.5, adaptive)
+            optimiser.zero_grad()
+            with training.sharpness.still_statistics(model, kinds):
+                (model(batch)[:, 0] - 1).square().mean().backward()
+            training.sharpness.descend(kept)
+            optimiser.step()
+            optimiser.zero_grad()
+        return model
+
+    @pytest.mark.parametrize("adaptive", [False, True])
+    @pytest.mark.parametrize("still", ["all", "2d"])
+    def test_steps_are_those_written_out_by_hand(self, tmp_path, adaptive, still):
+        model, other = self.network(), self.by_hand(adaptive, training.STILL[still])
+        self.fit(tmp_path, model, adaptive=adaptive, still=still)
+        for name, value in model.state_dict().items():
+            torch.testing.assert_close(value, other.state_dict()[name], msg=name)
+        assert not torch.equal(model[0].weight, self.network()[0].weight)
+
+    def test_the_logged_loss_is_that_before_the_climb(self, tmp_path):
+        plain = self.fit(tmp_path / "a", self.network(), sharpness=0.0)
+        sharp = self.fit(tmp_path / "b", self.network(), sharpness=1e-6)
+        assert sharp[0]["train_loss"] == pytest.approx(plain[0]["train_loss"], rel=1e-4)
+
+    def test_frozen_parameters_stay_also_after_resuming(self, tmp_path):
+        for epochs in (1, 3):
+            model = self.network()
+            model[2].weight.requires_grad_(False)
+            history = self.fit(tmp_path, model, epochs)
+        assert len(history) == 3
+        assert torch.equal(model[2].weight, self.network()[2].weight)
+        assert not torch.equal(model[2].bias, self.network()[2].bias)
+
+    @pytest.mark.parametrize(("options", "said"), [
+        ({"accumulate": 2}, "sharpness 0.5 with accumulate 2: .* set accumulate to 1"),
+        ({"optimiser": "sgd"}, "optimiser 'sgd': choose adamw or adam"), ({"still": "1d"}, "still '1d': choose all or 2d")])
+    def test_what_cannot_be_trained_is_refused(self, tmp_path, options, said):
+        with pytest.raises(ValueError, match=said):
+            self.fit(tmp_path, self.network(), **options)
+
+    def test_a_gradient_scaler_is_refused(self):
+        fabric = Fabric(accelerator="cpu", devices=1)
+        fabric.strategy.precision.scaler = torch.amp.GradScaler("cpu")
+        with pytest.raises(ValueError, match=r"with precision 16-mixed: .* use bf16-mixed or 32-true"):
+            training.check_recipe(training.Recipe(1, 0.1, sharpness=0.5), fabric)
+        training.check_recipe(training.Recipe(1, 0.1), fabric)

@@ -4,14 +4,16 @@ from functools import partial
 from pathlib import Path
 
 from depnb.corpora.avec import open_avec, open_frame_folder
+from depnb.corpora.daic_woz import open_daic_woz
 from depnb.corpora.speech_folder import open_speech_folder
 
 OPENERS = {"avec2013": partial(open_avec, "avec2013"), "avec2014": partial(open_avec, "avec2014"),
-           "frame_folder": open_frame_folder, "speech_folder": open_speech_folder}
+           "frame_folder": open_frame_folder, "speech_folder": open_speech_folder, "daic_woz": open_daic_woz}
 
 
 def open(name, root, **options):
-    """The corpus called `name` (avec2013, avec2014, frame_folder, speech_folder) under the folder `root` -> Corpus.
+    """The corpus called `name` (avec2013, avec2014, frame_folder, speech_folder, daic_woz) under the folder `root`
+    -> Corpus.
 
     options: of speech_folder, `pattern`. Raises ValueError for an unknown name, FileNotFoundError when the folder is
     missing or holds nothing of the kind.

@@ -37,22 +37,25 @@ class Corpus:
     """Sessions of a corpus and access to their files.
 
     sessions: one row a session: session, participant, gender, split (official: train, validation, test; "" where there
-    is none), score, label (as the corpus gives it, else score at or above the cut-off). problems: one row a session (or
-    file) left out, with the reason, or "all" for what concerns the whole corpus.
+    is none), score, label (as the corpus gives it, else score at or above the cut-off), then what else the corpus tells
+    of a session, such as item scores. problems: one row a session (or file) left out, with the reason, or "all" for what
+    concerns the whole corpus.
     restricted: true unless the tree is marked as simulated; sessions and participants then go by pseudonym
     everywhere, and only `write_private_log` knows which file a pseudonym stands for. truth: the planted truth of a
     simulated tree, else None.
     """
 
-    def __init__(self, name, root, scale, rows, problems=(), aligned=False):
-        """rows: dicts with session, participant, score, files (mapping part -> path), optionally split, gender, label;
-        problems: (session, path, sentence) triples, session "" for the whole corpus; aligned: the frames are face crops
-        already."""
+    def __init__(self, name, root, scale, rows, problems=(), aligned=False, modalities=None, needs=()):
+        """rows: dicts with session, participant, score, files (mapping part -> path), optionally split, gender, label,
+        timing and further columns; problems: (session, path, sentence) triples, session "" for the whole corpus; aligned:
+        the frames are face crops already; modalities: mapping modality -> the parts it is made of; needs: parts without
+        which a session is of no use."""
         self.name, self.root, self.scale, self.aligned = name, Path(root), scale, aligned
+        self._modalities, self._needs = modalities or {}, set(needs)
         marker = self.root / MARKER
         self.truth = json.loads(marker.read_text()) if marker.exists() else None
         self.restricted = self.truth is None
-        table = pd.DataFrame([{k: v for k, v in row.items() if k != "files"} for row in rows])
+        table = pd.DataFrame([{k: v for k, v in row.items() if k not in ("files", "timing")} for row in rows])
         if table.empty:
             raise ValueError(f"{root}: no usable session ({len(problems)} left out). {_first(problems, self.restricted)}"
                              "See 'Your data' in the guide for the expected layout.")
@@ -68,11 +71,13 @@ class Corpus:
         key = hashlib.sha256(b"pseudonym" + labels).digest()
         rename = (lambda kind, value: pseudonym(kind, value, key)) if self.restricted else (lambda kind, value: str(value))
         self._files = {rename("S", row["session"]): row["files"] for row in rows}
+        self._timing = {rename("S", row["session"]): row["timing"] for row in rows if "timing" in row}
         table["session"] = [rename("S", s) for s in table["session"]]
         table["participant"] = [rename("P", p) for p in table["participant"]]
         if not self.by_label:
             table["label"] = (table["score"] >= scale.cutoff).astype(int)
         columns = ["session", "participant", "gender", "split", "score", "label"]
+        columns += [c for c in table if c not in columns]
         self.sessions = table[columns].sort_values("session", ignore_index=True)
         self._private = [(rename("S", session) if session else "all", path, sentence)
                          for session, path, sentence in problems]
@@ -86,7 +91,7 @@ class Corpus:
     def __getitem__(self, session):
         if session not in self._files:
             raise KeyError(f"{self.name}: no session {session!r}; it has {len(self)} sessions, see corpus.sessions.")
-        return Session(session, self._files[session])
+        return Session(session, self._files[session], self._timing.get(session))
 
     def files(self):
         """Every file of every session: mapping "session/part" -> path. Paths of a restricted corpus: do not print."""
@@ -100,15 +105,21 @@ class Corpus:
             columns=["session", "part", "recording"]), on="session")
         return table.sort_values("recording", ignore_index=True)
 
+    def modalities(self):
+        """Which modalities a session has -> table of bool, one row a session, one column a modality."""
+        return pd.DataFrame({modality: [self._files[s].keys() >= set(parts) for s in self.sessions["session"]]
+                             for modality, parts in self._modalities.items()}, index=self.sessions["session"])
+
     def exclude(self, problems):
         """Leave out recordings found faulty later. problems: mapping "session/part" -> sentence.
 
-        A session stays while it has another recording; the problem is listed either way.
+        A session stays while it has another recording and what it cannot do without; the problem is listed either way.
         """
         for recording, sentence in problems.items():
             session, part = recording.split("/")
             self._list_problem(session, recording, self._files[session].pop(part), sentence)
-        self.sessions = self.sessions[[bool(self._files[s]) for s in self.sessions["session"]]].reset_index(drop=True)
+        usable = [bool(self._files[s]) and self._files[s].keys() >= self._needs for s in self.sessions["session"]]
+        self.sessions = self.sessions[usable].reset_index(drop=True)
         if self.sessions.empty:
             raise ValueError(f"{self.name}: no usable session is left. First problem: {self.problems['problem'].iloc[0]}")
         if self.by_label and self.sessions["label"].nunique() < 2:
@@ -184,10 +195,14 @@ class Corpus:
 
 
 class Session:
-    """One session's files, read when asked for."""
+    """One session's files, read when asked for.
 
-    def __init__(self, name, files):
-        self.name, self._files = name, files
+    timing: {"shift": seconds to add to the transcript's times, "skip": [[from, to], ...] seconds of the recording to leave
+    out}, as the owners' errata say; 0 and nothing where there are none.
+    """
+
+    def __init__(self, name, files, timing=None):
+        self.name, self._files, self.timing = name, files, timing or {"shift": 0.0, "skip": []}
 
     @property
     def parts(self):
@@ -204,6 +219,24 @@ class Session:
         from depnb.features.speech import read_audio
 
         return read_audio(self._files[part])
+
+    def transcript(self, part="transcript"):
+        """What was said -> table with start, stop (seconds, as written), speaker, value; one row a turn."""
+        from depnb.features.interview import read_transcript
+
+        return read_transcript(self._files[part])
+
+    def landmarks(self, part="keypoints"):
+        """68 points of the face in 3-D -> (frames, 68, 3) float32, as tracked; NaN where tracking failed."""
+        from depnb.features.interview import KEYPOINTS, read_points
+
+        return read_points(self._files[part], KEYPOINTS)
+
+    def gaze(self, part="gaze"):
+        """Direction of each eye, as seen by the camera and by the head -> (frames, 4, 3) float32; NaN where it failed."""
+        from depnb.features.interview import GAZE, read_points
+
+        return read_points(self._files[part], GAZE)
 
 
 def pseudonym(kind, value, key):

@@ -2,6 +2,7 @@
 
 python -m depnb.features /path/to/AVEC2014 --frame-step 3 --size 224      track and crop every video below a folder
 python -m depnb.features /path/to/recordings --augmentation released      eGeMAPS and VGGish of every recording
+python -m depnb.features /path/to/DAIC-WOZ --modality interview --step 1  face, voice and words of every interview
 
 Videos are worked on where there are any, recordings of speech otherwise, or as --modality says.
 """
@@ -21,18 +22,23 @@ def main():
     parser.add_argument("folder", type=Path, help="every file of the modality in it and below is read")
     parser.add_argument("--cache", default="cache", type=Path, help="the notebook's cache_dir")
     parser.add_argument("--workers", type=int, default=-1, help="processes; -1 uses every core")
-    parser.add_argument("--modality", choices=["auto", "video", "audio"], default="auto")
+    parser.add_argument("--modality", choices=["auto", "video", "audio", "interview"], default="auto")
     parser.add_argument("--frame-step", type=int, default=3, help="video: every n-th frame")
     parser.add_argument("--size", type=int, default=224, help="video: side of the aligned crops in pixels")
     parser.add_argument("--augmentation", choices=["none", "released", "corrected"], default="none",
                         help="audio: versions of every recording; notebooks augment training recordings only")
     parser.add_argument("--silence", choices=["remove", "ends", "keep"], default="remove", help="audio: what to do with it")
     parser.add_argument("--weights", default="auto", help="audio: VGGish weights; auto, none, or a path")
+    parser.add_argument("--step", type=int, default=1, help="interview: mean of so many frames of the 30 in a second")
+    parser.add_argument("--windows", choices=["corrected", "as_released"], default="corrected", help="interview: whose way")
+    parser.add_argument("--encoder", default="hashed", help="interview: hashed, a sentence-transformer, or use:<folder>")
     a = parser.parse_args()
     if not a.folder.is_dir():
         parser.error(f"{a.folder}: no such folder. Give the folder that holds the videos or recordings.")
     videos, recordings = files_below(a.folder, VIDEOS), files_below(a.folder, AUDIO)
-    if a.modality == "video" or (a.modality == "auto" and (videos or not recordings)):
+    if a.modality == "interview":
+        done, problems, files, what = *interviews(a), "interviews"
+    elif a.modality == "video" or (a.modality == "auto" and (videos or not recordings)):
         done, problems, files, what = *faces(videos, a), videos, "videos"
     else:
         done, problems, files, what = *voices(recordings, a), recordings, "recordings"
@@ -65,6 +71,20 @@ def voices(recordings, a):
         return speech.extract(recordings, a.cache, a.workers, a.augmentation, weights=a.weights, silence=a.silence)[:2]
     except vggish.WeightsError as error:
         raise SystemExit(str(error)) from None
+
+
+def interviews(a):
+    """Signals and sentences of DAIC-WOZ -> (features by session, problems by file, sessions)."""
+    from depnb import corpora
+    from depnb.corpora import daic_woz
+    from depnb.features import interview, text
+
+    try:
+        sessions = daic_woz.interviews(corpora.open("daic_woz", a.folder))      # errata included, as in the notebook
+        done, problems, _ = interview.extract(sessions, a.cache, a.workers, a.windows, a.step, encoder=a.encoder)
+    except (FileNotFoundError, ModuleNotFoundError, ValueError, text.EncoderError) as error:
+        raise SystemExit(str(error)) from None
+    return done, problems, sessions
 
 
 if __name__ == "__main__":

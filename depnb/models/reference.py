@@ -2,12 +2,18 @@
 
 `load(paper, state, config)` takes what the authors' file holds and the reference's own configuration names, and
 returns our model in eval mode. Only tensors travel; nothing of a foreign pickle is executed (load the file with
-`torch.load(path, weights_only=True)`).
+`torch.load(path, weights_only=True)`, or with `read_checkpoint` where it also holds NumPy numbers).
 """
 
+import pickle
 import re
 
+import numpy as np
+import torch
+
+from depnb.models.aafn import AAFN
 from depnb.models.cfrafn import CFRAFN, DualCNN, FeatureFusionFCNN, LayerFusionFCNN
+from depnb.models.lstm import from_torch
 from depnb.models.sta_drn import STADRN
 
 STA_DRN_VARIANTS = {"tanet": "temporal", "sanet": "spatial", "stanet": "sum", "stanet_af": "attention_fusion"}
@@ -22,16 +28,19 @@ CFRAFN_SIZES = {        # the reference's name -> where its checkpoint shows it:
 def load(paper, state, config, feature_weights=None):
     """Our model with the authors' weights, in eval mode.
 
-    paper: "sta_drn", "cfrafn" or "cfrafn_baseline"; state: their flat state dictionary (keys may carry a `module.`
-    prefix); config: mapping with the reference's names, unknown keys are ignored. Raises ValueError that names a missing
-    or contradictory configuration entry, or weights that are missing or left over.
+    paper: "sta_drn", "cfrafn", "cfrafn_baseline" or "aafn"; state: their flat state dictionary (keys may carry a `module.`
+    prefix), for AAFN a dictionary of those of its networks; config: mapping with the reference's names, unknown keys are
+    ignored. Raises ValueError that names a missing or contradictory configuration entry, or weights that are missing or
+    left over.
 
     STA-DRN is called as model(clips), clips (N, C, T, H, W), and returns (N, outputs), what the authors' network emits.
     CFRAFN and its baselines are called as model(egemaps=, vggish=) with (B, 88) and (B, 128) and return logits (B,),
     whose sigmoid is the authors' probability. CFRAFN needs `feature_weights` (88,), multiplied onto the eGeMAPS columns by
     position as released: the authors' checkpoint does not hold them (see `depnb.features.importance`).
+    AAFN is called as model(visual=, audio=, text=) with (B, frames, 72, 3), (B, bands, frames) and (B, sentences,
+    embedding), those that it has, and returns logits (B, heads, bins), whose softmax is the authors' probabilities.
     """
-    loaders = {"sta_drn": sta_drn, "cfrafn": cfrafn, "cfrafn_baseline": cfrafn_baseline}
+    loaders = {"sta_drn": sta_drn, "cfrafn": cfrafn, "cfrafn_baseline": cfrafn_baseline, "aafn": aafn}
     if paper not in loaders:
         raise ValueError(f"paper {paper!r}: no published checkpoint format is known; choose one of {', '.join(loaders)}.")
     state = {key.removeprefix("module."): value for key, value in state.items()}
@@ -122,6 +131,158 @@ def cfrafn_baseline(state, config):
     # The DCNN's file holds its convolutions twice, as …_conv_layers and as …_branch.0.
     assign(model, {cfrafn_key(key): value for key, value in state.items() if "_conv_layers." not in key})
     return model
+
+
+def aafn(state, config):
+    """AAFN and its siblings. state: visual_net, audio_net, text_net (those of config's modality_order), evaluator and, for
+    the sibling with one attention block, fusion_net; other entries are ignored.
+
+    config: modality_order, feature_dim, classes_resolution, num_subscores, heads_have_batch_norm, for every modality its
+    input_dim, conv_hidden, lstm_hidden, num_layers, and attention with hidden_dim, base_width, fuse_type where there is
+    one; dropout; fusion, if features are combined element by element (the weights do not show how).
+    """
+    require(config, ("modality_order", "feature_dim", "classes_resolution", "num_subscores", "heads_have_batch_norm"))
+    modalities = tuple(config["modality_order"])
+    require(config, modalities)
+    networks = [f"{name}_net" for name in modalities] + ["evaluator"]
+    lacking = [name for name in networks if name not in state]
+    if lacking:
+        raise ValueError(f"state: {', '.join(lacking)} missing. Expected a dictionary of {', '.join(networks)}.")
+    left = [name for name in ("visual_net", "audio_net", "text_net") if name in state and name not in networks]
+    if left:
+        raise ValueError(f"config: modality_order is {list(modalities)}, but the checkpoint has {', '.join(left)}.")
+    nets = {name: {key.removeprefix("module."): value for key, value in state[name].items()}
+            for name in (*networks, "fusion_net") if name in state}
+    shared = {key.removeprefix("attention."): value for key, value in nets.get("fusion_net", {}).items()}
+    attention = shared or {key.removeprefix("evaluator.0.attention."): value for key, value in nets["evaluator"].items()
+                           if key.startswith("evaluator.0.attention.")}
+    if attention:
+        require(config, ("attention",))
+    found = aafn_sizes(nets, modalities, attention)
+    flat = {**config, **{f"{part}.{key}": value for part in (*modalities, "attention") if part in config
+                         for key, value in config[part].items()}}
+    require(flat, [name for name in found if name != "points"])
+    if attention and int(found["attention.hidden_dim"] * flat["attention.base_width"] / 64) == len(attention["bn1.bias"]):
+        found["attention.base_width"] = flat["attention.base_width"]        # w = int(p b / 64) fits several b
+    compare(flat, found, [name for name in found if name != "points"])
+    fusion = aafn_fusion(nets["evaluator"], config, bool(shared), bool(attention))
+    sizes = {name: value for name in modalities for name, value in (
+        ({"visual": "coordinates", "audio": "bands", "text": "embedding"}[name], found[f"{name}.input_dim"]),
+        (f"{name}_layers", found[f"{name}.num_layers"]))}
+    if attention:
+        sizes |= {"planes": found["attention.hidden_dim"], "base_width": found["attention.base_width"],
+                  "fuse": found["attention.fuse_type"].lower()}
+    head = nets["evaluator"]
+    model = AAFN(modalities, fusion, points=found.get("points", 72), conv_width=found[f"{modalities[0]}.conv_hidden"],
+                 lstm_width=found[f"{modalities[0]}.lstm_hidden"], width=found["feature_dim"],
+                 bins=found["classes_resolution"], heads=found["num_subscores"], dropout=config.get("dropout", 0.7),
+                 head_norm=found["heads_have_batch_norm"],
+                 head_widths=tuple(len(head[f"evaluator.0.layer{i}.bias"]) for i in (1, 2, 3)), **sizes)
+    assign(model, aafn_state(nets, modalities, shared))
+    return model
+
+
+def aafn_sizes(nets, modalities, attention):
+    """What the weights themselves say about the networks, under the reference's names ("visual.input_dim" …)."""
+    found, heads = {}, nets["evaluator"]
+    for name in modalities:
+        net = nets[f"{name}_net"]
+        lacking = [key for key in ("conv.conv1.weight", "lstm.weight_hh_l0", "fc.fc.weight") if key not in net]
+        if lacking:
+            raise ValueError(f"state: no {lacking[0]} in {name}_net. Expected a branch of the authors' AAFN.")
+        found |= {"feature_dim": net["fc.fc.weight"].shape[0], f"{name}.input_dim": net["conv.conv1.weight"].shape[1],
+                  f"{name}.conv_hidden": net["conv.conv1.weight"].shape[0],
+                  f"{name}.lstm_hidden": net["lstm.weight_hh_l0"].shape[1],
+                  f"{name}.num_layers": sum(bool(re.fullmatch(r"lstm\.weight_hh_l\d+", key)) for key in net)}
+        if name == "visual":
+            found["points"] = net["conv.conv1.weight"].shape[2]
+    lacking = [f"evaluator.0.layer{i}.bias" for i in (1, 2, 3, 4) if f"evaluator.0.layer{i}.bias" not in heads]
+    if lacking:
+        raise ValueError(f"state: no {lacking[0]} in evaluator. Expected the heads of the authors' AAFN.")
+    found |= {"classes_resolution": len(heads["evaluator.0.layer4.bias"]),
+              "num_subscores": len({key.split(".")[1] for key in heads}),
+              "heads_have_batch_norm": any(key.startswith("evaluator.0.bn1.") for key in heads)}
+    if attention:
+        planes = len(attention["bn3.bias"]) // 16
+        found |= {"attention.hidden_dim": planes, "attention.base_width": 64 * len(attention["bn1.bias"]) // planes,
+                  "attention.fuse_type": "iAFF" if "fuse_mode.local_att2.0.weight" in attention else
+                  "AFF" if "fuse_mode.local_att.0.weight" in attention else "DAF"}
+    return found
+
+
+def aafn_fusion(heads, config, shared, attention):
+    """Our name of the fusion: seen from the weights, or config's where they cannot show it."""
+    if attention:
+        return "attention" if shared else "sub_attention"
+    if heads["evaluator.0.layer1.weight"].shape[1] == config["feature_dim"] * len(config["modality_order"]):
+        return "concatenation"
+    require(config, ("fusion",))
+    return config["fusion"]
+
+
+def aafn_state(nets, modalities, shared):
+    """The authors' networks as one state dictionary of ours: heads stacked, their unused second global map left out."""
+    state = {}
+    for name in modalities:
+        for key, value in from_torch(nets[f"{name}_net"], "lstm.").items():
+            if name == "visual" and key == "conv.conv1.weight":
+                value = value.flatten(1, 2)                                 # (W, 3, 72, 3) -> (W, 216, 3)
+            for theirs, ours in (("conv.conv1.", "conv."), ("conv.bn1.", "bn."), ("fc.fc.", "fc."), ("fc.bnf.", "bn_out.")):
+                if key.startswith(theirs):
+                    key = ours + key.removeprefix(theirs)
+                    break
+            state[f"{name}_branch.{key}"] = value
+    blocks = {f"heads.{aafn_attention_key(key)}": value for key, value in shared.items() if "global_att2" not in key}
+    norms = any(key.startswith("evaluator.0.bn1.") for key in nets["evaluator"])
+    heads = {}
+    for key, value in nets["evaluator"].items():
+        _, head, rest = key.split(".", 2)
+        if "global_att2" not in rest:
+            heads.setdefault(rest, {})[int(head)] = value
+    for rest, by_head in heads.items():
+        values = [by_head[head] for head in sorted(by_head)]
+        if rest.startswith("attention."):
+            blocks[f"heads.{aafn_attention_key(rest.removeprefix('attention.'))}"] = joined(values)
+        else:
+            kind, number, entry = re.fullmatch(r"(layer|bn)(\d)\.(\w+)", rest).groups()
+            place = (int(number) - 1) * (3 if norms else 2) + (kind == "bn")
+            blocks[f"heads.classifier.{place}.{entry}"] = torch.stack(values) if kind == "layer" else joined(values)
+    return state | blocks
+
+
+def joined(values):
+    """One entry of all heads side by side; of a counter, the first."""
+    return torch.cat(values) if values[0].ndim else values[0]
+
+
+def aafn_attention_key(key):
+    """The reference's name of an entry of an attention block -> ours."""
+    for theirs, ours, shift in (("local_att.", "local1", 0), ("local_att2.", "local2", 0), ("global_att.", "global1", 1)):
+        if key.startswith(f"fuse_mode.{theirs}"):
+            number, entry = key.removeprefix(f"fuse_mode.{theirs}").split(".")
+            return f"attention.fusion.{ours}.{int(number) - shift}.{entry}"
+    return f"attention.{key}"
+
+
+def read_checkpoint(path):
+    """A PyTorch file of tensors, plain values and NumPy floats (AAFN's authors store their best score as one) -> object.
+
+    Nothing else is unpickled. Raises ValueError when the file holds more than that, or is cut short.
+    """
+    scalar = np.core.multiarray.scalar if int(np.__version__.split(".")[0]) < 2 else np._core.multiarray.scalar
+    allowed = [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype,
+               np.dtypes.Float64DType, np.dtypes.Float32DType]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such checkpoint.") from None
+    except Exception as error:      # PyTorch raises many types for files that it did not write
+        foreign = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if foreign:
+            raise ValueError(f"{path}: holds {foreign[1]}, which is no tensor or number; it was not unpickled. Keep "
+                             "only the weights of a checkpoint that you trust.") from None
+        raise ValueError(f"{path}: not a whole PyTorch file ({type(error).__name__}). Fetch it again.") from None
 
 
 def require(config, names):

@@ -117,8 +117,11 @@ class FaceMesh:
         inside = [cv2.pointPolygonTest(mouth, tuple(self.source[t, :2].mean(0)), False) > 0 for t in triangles]
         return triangles[~np.array(inside)]
 
-    def pose(self, shape, signal):
-        """Where all points are, frame by frame. shape (points, 2) identity; signal from `signals` -> (T, points, 3)."""
+    def pose(self, shape, signal, keep=slice(None)):
+        """Where the points are, frame by frame. shape (points, 2) identity; signal from `signals` -> (T, points, 3).
+
+        keep: indices of the points that are wanted.
+        """
         part = {name: values[:, None] for name, values in signal.items()}                       # (T, 1)
         points = np.repeat(self.neutral[None], len(signal["smile"]), 0)
         for name, field in (("smile", self.smile), ("open", self.open), ("brow", self.brow)):
@@ -132,10 +135,11 @@ class FaceMesh:
             points[:, lower, :2] += part["closure"][..., None] * (closed - points[:, lower, :2])
             points[:, iris, 1] += lid * (closed[:, :, 1].mean(1, keepdims=True) - points[:, iris, 1])
         points[..., :2] += shape
+        points = points[:, keep]
         turn = Rotation.from_euler("zyx", np.stack([signal["roll"], signal["yaw"], signal["pitch"]], 1), degrees=True)
         turned = np.einsum("tij,tpj->tpi", turn.as_matrix(), points - self.pivot) + self.pivot
         turned[..., :2] += self.unit * np.stack([signal["shift_x"], signal["shift_y"]], 1)[:, None]
-        return points + self.follow * (turned - points)
+        return points + self.follow[keep] * (turned - points)
 
 
 @cache
@@ -197,17 +201,20 @@ def event_starts(rate, seconds, rng):
     return (np.arange(count) + rng.uniform(0, 1, count)) * seconds / max(count, 1)
 
 
-def signals(cues, task, frames, fps, rng):
+def signals(cues, task, frames, fps, rng, speech=None):
     """What the face does in one video, and when it carries which cue.
 
     cues: mapping of the five cues to latent values (positive speaks for depression); task: northwind (reading,
-    steady speech), freeform (answers, with pauses) or interview (both) -> (dict of (frames,) arrays, truth), truth
-    being for each cue the list of [first, last] frames that carry it.
+    steady speech), freeform (answers, with pauses) or interview (both); speech (frames,) bool: when there is speech, if
+    that is known already -> (dict of (frames,) arrays, truth), truth being for each cue the list of [first, last] frames
+    that carry it.
     """
     c = {name: float(np.clip(cues[name], -2.5, 2.5)) for name in CUES}
     seconds = frames / fps
     talking = {"northwind": 0.9, "freeform": 0.65, "interview": 0.75}[task]
-    phrase = gaussian_filter1d((wander(frames, fps, 0.25, rng) < np.sqrt(2) * talking - 0.3).astype(float), 0.08 * fps)
+    if speech is None:
+        speech = wander(frames, fps, 0.25, rng) < np.sqrt(2) * talking - 0.3
+    phrase = gaussian_filter1d(speech.astype(float), 0.08 * fps)
     syllables = np.abs(np.sin(np.pi * np.cumsum(3.5 + 0.8 * wander(frames, fps, 0.3, rng)) / fps))
     mouth = 0.45 * phrase * syllables * np.clip(0.75 + 0.25 * wander(frames, fps, 0.3, rng), 0.2, 1.2)
 

@@ -18,7 +18,7 @@ from filelock import FileLock
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from depnb.simulation import face, severity, voice
+from depnb.simulation import face, interview, severity, voice
 
 MARKER = "SIMULATED.json"
 VERSION = 1                     # raise when the same arguments give other bytes
@@ -45,10 +45,11 @@ def avec2013_files(session, split):
 def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, size=160, fps=30, workers=-1):
     """Write a simulated corpus, unless `root` holds it already -> Path of the tree.
 
-    layout avec2014, avec2013 or speech_folder; effect scales how far severity moves the cues (0: not at all); seconds a
-    video or recording (None: 5 for AVEC 2014, 12 for AVEC 2013, 10 for speech_folder, where lengths vary by a tenth);
-    participants (None: 160 in videos, 110 voices); size of the square frames in pixels and fps: of videos only. Raises
-    ValueError when `root` holds something else.
+    layout avec2014, avec2013, speech_folder or daic_woz; effect scales how far severity moves the cues (0: not at all);
+    seconds a video or recording (None: 5 for AVEC 2014, 12 for AVEC 2013, 10 for speech_folder, where lengths vary by a
+    tenth), or of a participant's speech in an interview (75 for daic_woz, varying by a quarter); participants (None: 160
+    in videos, 110 voices, 150 interviews); size of the square frames in pixels and fps: of videos only. Raises ValueError
+    when `root` holds something else.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: depnb simulates {', '.join(LAYOUTS)}.")
@@ -145,6 +146,13 @@ def _write_voices(root, arguments, workers):
     return {"controls": controls, "sessions": sessions, "participants": participants}
 
 
+def _write_interviews(root, arguments, workers):
+    """Write all sessions and split tables under root -> the planted truth."""
+    jobs, truth = interview.plan(root, arguments)
+    _work(interview.write_session, jobs, "simulated interviews", workers)
+    return truth
+
+
 def _work(write, jobs, what, workers):
     """Write the files (first of each job) that are not there yet, in several processes."""
     jobs = [job for job in jobs if not job[0].exists()]
@@ -174,4 +182,5 @@ class Layout(NamedTuple):
 
 LAYOUTS = {"avec2014": Layout(partial(_write_videos, avec2014_files), 160, 5.0),
            "avec2013": Layout(partial(_write_videos, avec2013_files), 160, 12.0),
-           "speech_folder": Layout(_write_voices, 110, 10.0, video=False)}
+           "speech_folder": Layout(_write_voices, 110, 10.0, video=False),
+           "daic_woz": Layout(_write_interviews, 150, 75.0, video=False)}

@@ -29,6 +29,7 @@ PHQ8_ITEMS = {
     "concentrating": ((0.40, 0.19, 0.10), 0.74),
     "moving": ((0.20, 0.09, 0.04), 0.60),
 }
+THIRDS = ("train", "validation", "test")        # official splits of the AVEC corpora
 BDI2_RELIABILITY = 0.95     # correlation of the BDI-II with z before rounding
 BDI2_SHAPE = 3.2            # BDI-II / 63 ~ Beta(1, 3.2): mean 15.0, standard deviation 11.8, as in AVEC 2014
 
@@ -66,12 +67,25 @@ def cues(severity, names, effect, rng):
                          for name in names})
 
 
-def cohort(participants, seed, first_id=203, returning=True):
-    """Participants, their sessions, scores and official thirds.
+def item_cues(items, effect, rng):
+    """Latent value of one cue for each PHQ-8 item: as `cues`, with the item's standardised score in place of severity.
 
-    One row a session: participant, session ("203_1"), split (train, validation, test, a third each),
-    severity, bdi2, eight PHQ-8 items, phq8_total, gender, age. As in the AVEC corpora some participants
-    return for a second session that falls into another split (if `returning`). Needs three participants.
+    items DataFrame with columns phq8_<item>, scores 0-3 -> DataFrame (sessions, 8), columns named as in `PHQ8_ITEMS`.
+    """
+    found = {}
+    for name, (shares, _) in PHQ8_ITEMS.items():
+        mean, square = sum(shares), np.dot(shares, (1, 3, 5))       # moments of a score that reaches 1, 2, 3 so often
+        standardised = (items[f"phq8_{name}"] - mean) / np.sqrt(square - mean**2)
+        found[name] = cues(standardised, [name], effect, rng)[name]
+    return pd.DataFrame(found)
+
+
+def cohort(participants, seed, first_id=203, returning=True, splits=THIRDS):
+    """Participants, their sessions, scores and official splits.
+
+    One row a session: participant, session ("203_1"), split (shares as in `splits`, which is dealt out over and over),
+    severity, bdi2, eight PHQ-8 items, phq8_total, gender, age. As in the AVEC corpora some participants return for a
+    second session that falls into another split (if `returning`). Needs three participants.
     """
     if participants < 3:
         raise ValueError(f"participants: {participants}. A cohort with three splits needs at least 3.")
@@ -83,7 +97,7 @@ def cohort(participants, seed, first_id=203, returning=True):
         "age": rng.integers(18, 64, participants),
     })
     person["session"] = person["participant"].astype(str) + "_1"
-    person["split"] = rng.permutation(np.resize(["train", "validation", "test"], participants))
+    person["split"] = rng.permutation(np.resize(splits, participants))
     again = person.groupby("split").sample(participants // RETURNING // 3 if returning else 0,
                                            random_state=rng.integers(2**31))
     again["severity"] = (RETEST * again["severity"]

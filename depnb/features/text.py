@@ -1,0 +1,201 @@
+"""What a participant says: transcripts, their sentences, and a vector for each sentence.
+
+`windows` is `as_released` or `corrected`, see `depnb.features.interview`.
+"""
+
+import functools
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.feature_extraction.text import HashingVectorizer
+
+from depnb.features import store
+
+WIDTH = 512                                                     # of the Universal Sentence Encoder, and of `hashed`
+COLUMNS = {"start_time": "start", "stop_time": "stop", "speaker": "speaker", "value": "value"}
+SCRUBBED = "scrubbed_entry"                                     # stands where a name was removed
+SYNC = r"\s*[<\[(]\s*sync\w*\W*"                                # <sync>, [syncing], "<sync.": of the recording, not speech
+UNHEARD = r"[\s.,]*(xxx+[\s.,]*)*"                              # what the transcriber could not understand, or nothing
+
+
+class EncoderError(RuntimeError):
+    """A sentence encoder that cannot be had; the message says what to do."""
+
+
+def read_transcript(path):
+    """A transcript -> table with start, stop (seconds), speaker, value; one row a turn, as written.
+
+    Tab-separated start_time, stop_time, speaker, value in UTF-8, UTF-16 or a Western 8-bit encoding. Raises ValueError when
+    it is empty, otherwise separated or lacks a column, when no turn is the participant's, or when one of theirs has no
+    times, negative ones, or stops before it starts.
+    """
+    lines = [line for line in re.split(r"\r\n?|\n", _decode(path)) if line.strip()]
+    if not lines:
+        raise ValueError("the transcript is empty. Copy it again from the corpus.")
+    header = [c.strip().lower() for c in lines[0].split("\t")]
+    missing = [c for c in COLUMNS if c not in header]
+    if missing:
+        what = "is not separated by tabs" if len(header) == 1 else f"lacks the column {' and '.join(missing)}"
+        raise ValueError(f"the transcript {what}; expected start_time, stop_time, speaker and value, separated by tabs. "
+                         "Copy it again from the corpus.")
+    cells = [(line.split("\t", len(header) - 1) + [""] * len(header))[:len(header)] for line in lines[1:]]
+    table = pd.DataFrame(cells, columns=header, dtype=str)[list(COLUMNS)].rename(columns=COLUMNS)
+    table["speaker"] = table["speaker"].str.strip().str.capitalize()
+    for column in ("start", "stop"):
+        table[column] = pd.to_numeric(table[column], errors="coerce")
+    _check(table[table["speaker"] == "Participant"])
+    return table
+
+
+def _decode(path):
+    raw = Path(path).read_bytes()
+    for encoding in ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            pass
+    return raw.decode("latin-1")
+
+
+def _check(turns):
+    if turns.empty:
+        raise ValueError("the transcript has no turn of the participant; expected the speaker Participant beside Ellie. "
+                         "Leave the session out, or correct the column speaker.")
+    for fault, found in (("without a number as start or stop time", turns[["start", "stop"]].isna().any(axis=1)),
+                         ("with negative times", (turns[["start", "stop"]] < 0).any(axis=1)),
+                         ("that stop before they start", turns["stop"] < turns["start"])):
+        if found.any():
+            raise ValueError(f"the transcript has {found.sum()} turns of the participant {fault}; expected seconds from the "
+                             "beginning of the recording. Correct the file, or leave the session out.")
+
+
+def participant_turns(transcript, shift=0.0, skip=(), windows="corrected"):
+    """The participant's turns -> table with start, stop (seconds of the recording), value; how many were cut.
+
+    transcript: from `read_transcript`; shift: seconds to add to its times; skip: (from, to) seconds, turns that touch them
+    are left out. Turns from which a name was removed are not used; the index counts the others in the order written, from
+    0. corrected: marks of synchronisation are left out, turns ordered in time, and one that overlaps the next ends
+    where that begins. Raises ValueError when nothing is left, or when more than half of all speech overlaps.
+    """
+    said = transcript[(transcript["speaker"] == "Participant") & ~transcript["value"].str.contains(SCRUBBED, regex=False)]
+    said = said.drop(columns="speaker").reset_index(drop=True)
+    said[["start", "stop"]] += shift
+    for begin, end in skip:
+        said = said[(said["stop"] <= begin) | (said["start"] >= end)]
+    cut = 0
+    if windows == "corrected":
+        said = said[~said["value"].str.fullmatch(SYNC, case=False)].sort_values("start", kind="stable")
+        after = said["start"].shift(-1, fill_value=np.inf)
+        overlap = (said["stop"] - after).clip(lower=0)
+        if overlap.sum() > 0.5 * (said["stop"] - said["start"]).sum():
+            raise ValueError(f"{overlap.sum():.0f} s of the participant's turns overlap each other; expected one turn after "
+                             "the other. Correct the times, or leave the session out.")
+        cut, said = int((overlap > 0).sum()), said.assign(stop=np.minimum(said["stop"], after))
+    elif windows != "as_released":
+        raise ValueError(f"windows {windows!r}: choose corrected or as_released.")
+    if said.empty:
+        raise ValueError("no turn of the participant is left after those with a removed name or in a skipped span. Leave "
+                         "the session out.")
+    return said, cut
+
+
+def sentences(transcript, encoder="hashed", vectors=None, weights=None, shift=0.0, skip=(), windows="corrected"):
+    """A vector for every sentence of the participant, one sentence a turn; an extractor for `store.extract`.
+
+    transcript: path; encoder: see `extract`; vectors: .npy file for `use`; weights: folder of a sentence-transformer;
+    shift, skip, windows: see `participant_turns`. corrected: turns that nobody understood (xxx) are left out.
+    -> text (sentences, width) float32, span (sentences, 2), seconds of the recording; none of either where no word was
+    understood. Raises ValueError when transcript or vectors cannot be used.
+    """
+    table = read_transcript(transcript)
+    said, _ = participant_turns(table, shift, skip, windows)
+    if windows == "corrected":
+        said = said[~said["value"].str.fullmatch(UNHEARD, case=False)]
+    if said.empty:
+        encoded = np.empty((0, WIDTH))
+    elif encoder == "use":
+        written = (table["speaker"] == "Participant") & ~table["value"].str.contains(SCRUBBED, regex=False)
+        encoded = _stored_vectors(vectors, int(written.sum()))[said.index]
+    elif encoder == "hashed":
+        encoded = hashed(said["value"])
+    else:
+        encoded = _transformer(str(weights or encoder)).encode(list(said["value"]), show_progress_bar=False)
+    return {"text": np.asarray(encoded, np.float32), "span": said[["start", "stop"]].to_numpy()}
+
+
+sentences.version = 1
+
+
+def hashed(texts):
+    """512 hashed counts of words and pairs of words, each vector of length 1. texts (n,) -> (n, 512) float32.
+
+    Needs no weights and no network. It knows no meaning: "sad" and "unhappy" are as far apart as "sad" and "bus", word
+    order counts within pairs only, and unlike words may share a column.
+    """
+    vectorizer = HashingVectorizer(n_features=WIDTH, ngram_range=(1, 2), token_pattern=r"[\w']+", norm="l2")
+    return vectorizer.transform(texts).toarray().astype(np.float32)
+
+
+def extract(transcripts, cache, encoder="hashed", workers=-1, each=None, windows="corrected"):
+    """Sentence vectors of many transcripts, through the cache.
+
+    transcripts: mapping name -> path; each: mapping name -> shift and skip; encoder: `hashed`; the name or folder of a
+    sentence-transformer (extra `text`); or `use:<folder>` with <id>_<anything>.npy, (sentences, 512) vectors of the
+    Universal Sentence Encoder for every turn of the participant without a removed name, in the order written.
+    -> mapping name -> arrays of `sentences`, mapping name -> sentence about what is wrong. Raises EncoderError,
+    ModuleNotFoundError without the extra.
+    """
+    each = {name: dict(each[name]) if each else {} for name in transcripts}
+    problems, kind, folder = {}, encoder, None
+    if encoder.startswith("use:"):
+        kind, folder = "use", Path(encoder.removeprefix("use:"))
+        if not folder.is_dir():
+            raise EncoderError(f"{encoder}: no such folder. Give the folder with the arrays of sentence vectors.")
+        for name, path in transcripts.items():
+            number = Path(path).name.split("_")[0]
+            found = sorted(folder.glob(f"{number}_*.npy"))
+            if len(found) == 1:
+                each[name]["vectors"] = found[0]
+            else:
+                problems[name] = (f"{len(found)} files of sentence vectors belong to it; expected one <id>_….npy in the "
+                                  "folder of the encoder. Add it, or remove the others.")
+    elif encoder != "hashed":
+        _transformer(encoder)                                   # a wrong name shows before the work starts
+        workers = 1                                             # one copy of the weights
+        if Path(encoder).is_dir():
+            kind = "folder"
+            each = {name: {**more, "weights": Path(encoder)} for name, more in each.items()}
+    wanted = {name: path for name, path in transcripts.items() if name not in problems}
+    found, more = store.extract(wanted, sentences, cache, workers=workers, each=each, encoder=kind, windows=windows)
+    return found, problems | more
+
+
+def _stored_vectors(path, count):
+    """(count, 512) float32 from an .npy file. Raises ValueError when it is something else."""
+    try:
+        vectors = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError):
+        raise ValueError("its file of sentence vectors is no NumPy array. Save it with numpy.save as float32.") from None
+    if vectors.shape != (count, WIDTH) or vectors.dtype.kind != "f":
+        raise ValueError(f"its sentence vectors have the shape {vectors.shape}; expected {(count, WIDTH)}, one row for "
+                         "every turn of the participant without a removed name. Compute them again.")
+    if not np.isfinite(vectors).all():
+        raise ValueError("its sentence vectors hold NaN or infinite values. Compute them again.")
+    return vectors.astype(np.float32)
+
+
+@functools.lru_cache(maxsize=1)
+def _transformer(name):
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(f"encoder {name!r} needs sentence-transformers: pip install -c constraints.txt "
+                                  "'depnb[text]'. Or set encoder to hashed.") from None
+    try:
+        return SentenceTransformer(name)
+    except Exception as error:
+        raise EncoderError(f"encoder {name!r}: its weights cannot be loaded ({type(error).__name__}). Give the folder of a "
+                           "downloaded sentence-transformer or a name that the network knows, or set encoder to "
+                           "hashed.") from None

@@ -1,0 +1,387 @@
+"""Interviews: the authors' numbers, what is corrected in them, windows and batches, and every fault a file can have."""
+
+import io
+import subprocess
+import sys
+
+import librosa
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+
+from depnb.features import __main__ as command
+from depnb.features import interview, store
+from tests.conftest import ROOT
+
+RATE = 16000
+
+
+def write_table(path, columns, values, success=None):
+    """A table as CLNF writes it: comma and blank between names, comma between numbers."""
+    n = len(values)
+    success = np.ones(n) if success is None else np.asarray(success, float)
+    lead = np.c_[np.arange(1, n + 1), np.arange(n) / 30, 0.9 * success, success]
+    frame = pd.DataFrame(np.c_[lead, values], columns=interview.LEAD + columns)
+    path.write_text(", ".join(frame) + "\n" + frame.to_csv(index=False, header=False))
+    return path
+
+
+def write_transcript(path, turns, **options):
+    """turns: (start, stop, speaker, value)."""
+    rows = ["start_time\tstop_time\tspeaker\tvalue"] + ["\t".join(map(str, turn)) for turn in turns]
+    path.write_text("\n".join(rows), **options)
+    return path
+
+
+TURNS = [(0, 1.0, "Ellie", "how are you"), (1.0, 4.0, "Participant", "i am fine"), (4.2, 5, "Ellie", "good"),
+         (5.0, 8.5, "Participant", "yes <laughter> i guess"), (8.6, 9.6, "Participant", "okay")]
+
+
+def a_session(folder, seconds=10, turns=TURNS, seed=0, success=None):
+    """Files of one session, by part."""
+    rng, n = np.random.default_rng(seed), 30 * seconds
+    drift = np.cumsum(rng.normal(0, 0.3, (n, 1)), axis=0)
+    soundfile.write(folder / "300_AUDIO.wav", rng.normal(0, 0.05, RATE * seconds), RATE)
+    return {"transcript": write_transcript(folder / "300_TRANSCRIPT.csv", turns), "audio": folder / "300_AUDIO.wav",
+            "keypoints": write_table(folder / "300_CLNF_features3D.txt", interview.KEYPOINTS,
+                                     rng.normal(0, 50, 204) + drift + 600 * (np.arange(204) >= 136), success),
+            "gaze": write_table(folder / "300_CLNF_gaze.txt", interview.GAZE, rng.normal(0, 0.3, (n, 12)), success)}
+
+
+@pytest.fixture
+def files(tmp_path):
+    return a_session(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def reference(golden):
+    return golden("aafn_preprocessing_a")[0]
+
+
+@pytest.fixture(scope="module")
+def made(reference, tmp_path_factory):
+    folder, r = tmp_path_factory.mktemp("reference"), reference
+    write_table(folder / "k.txt", interview.KEYPOINTS, r["input/keypoints"].T[:, 4:])
+    write_table(folder / "g.txt", interview.GAZE, r["input/gaze_table"][:, 4:])
+    sound, rate = soundfile.read(io.BytesIO(r["input/audio_flac"].tobytes()), dtype="int16")
+    soundfile.write(folder / "a.wav", sound, rate)
+    speakers = np.where(r["input/turn_is_participant"] > 0, "Participant", "Ellie")
+    words = np.where(r["input/turn_is_scrubbed"] > 0, "scrubbed_entry", "words")
+    write_transcript(folder / "t.csv", zip(r["input/turn_start"], r["input/turn_stop"], speakers, words, strict=True))
+    return interview.signals(folder / "t.csv", folder / "a.wav", folder / "k.txt", folder / "g.txt",
+                             windows="as_released")
+
+
+class TestReleased:
+    """Equal to the authors' program (windows of 2 s with 1 s overlap)."""
+
+    def test_clipping_and_scaling(self, made, reference):
+        visual = made["visual"]
+        np.testing.assert_allclose(visual[::4, :68], reference["output/clipped_keypoints_every_4th"], atol=1e-5)
+        np.testing.assert_allclose(visual[:, 68:], reference["output/clipped_gaze"], atol=1e-5)
+        assert made["frames"] == len(visual) == 136
+        assert visual.dtype == made["audio"].dtype == np.float32
+
+    def test_log_mel(self, made, reference):
+        np.testing.assert_allclose(made["audio"], reference["output/mel"], atol=1e-4)
+
+    def test_windows(self, made, reference):
+        starts = interview.window_starts(136, 60, 30, "as_released")
+        assert len(starts) == reference["output/number_of_windows"] == 4
+        windows = [interview.cut(made, start, 60) for start in starts]
+        ends = np.stack([w["visual"][[0, -1]] for w in windows])
+        np.testing.assert_allclose(ends, reference["output/visual_windows_first_and_last_frames"], atol=1e-5)
+        sums = [w["visual"].sum(dtype=float) for w in windows]
+        np.testing.assert_allclose(sums, reference["output/visual_window_sums"], rtol=1e-6)
+        np.testing.assert_allclose(windows[-1]["audio"], reference["output/last_mel_window"], atol=1e-4)
+
+    def test_sentences(self, reference):
+        made = interview.text_windows(reference["input/sentence_embeddings"], np.zeros(4), "as_released")
+        np.testing.assert_array_equal(made, reference["output/text_windows"])
+
+    @pytest.mark.parametrize(("frames", "count"), [(0, 0), (300, 0), (301, 1), (1800, 1), (1801, 2), (3300, 2), (3301, 3)])
+    def test_number_of_windows(self, frames, count):
+        assert len(interview.window_starts(frames, windows="as_released")) == count
+        assert len(interview.window_starts(frames)) == max(count, int(frames > 0))
+
+    def test_few_sentences_give_their_odd_windows(self):
+        lengths = [(w != 0).any(axis=1).sum() for w in interview.text_windows(np.ones((8, 2)), np.zeros(5), "as_released")]
+        assert lengths == [8, 1, 2, 2, 2]
+        twelve = interview.text_windows(np.arange(24).reshape(12, 2), np.zeros(5), "as_released")
+        assert (twelve == twelve[0]).all()
+
+    def test_one_window_is_refused(self):
+        with pytest.raises(ValueError, match=r"divides by zero here\. Set windows to corrected"):
+            interview.text_windows(np.ones((12, 2)), [3.0], "as_released")
+
+    def test_filler_comes_from_the_wrong_columns(self, files):
+        table = interview.read_table(files["keypoints"], interview.KEYPOINTS)
+        lost = table.copy()
+        lost[7, 4:] = np.nan
+        filled = interview._filled_as_released(lost)
+        assert (filled[7, 4:] == np.delete(table, 7, axis=0)[:, :-4].min()).all()
+        assert filled[7, 4] < table[:, 4:-4].min() or filled[7, 4] == table[:, 4:-4].min()
+
+
+class TestCorrected:
+    """What the released program gets wrong, put right."""
+
+    def test_log_mel_is_librosa_s(self):
+        samples = np.random.default_rng(0).normal(0, 900, RATE).astype(np.float32)
+        mel = librosa.power_to_db(librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=2048, hop_length=400, n_mels=80,
+                                                                 pad_mode="reflect"))
+        ours = interview.log_mel(samples, np.arange(41) * 400)
+        np.testing.assert_allclose(ours, (mel - mel.mean()) / mel.std(), atol=1e-4)
+
+    def test_sound_and_face_do_not_drift_apart(self, tmp_path):
+        """A click in the last second of ten minutes lies in the mel frame of its video frame."""
+        seconds, click = 600, 599.0
+        sound = np.random.default_rng(0).normal(0, 1e-3, RATE * seconds).astype(np.float32)
+        sound[int(click * RATE):int(click * RATE) + 20] = 0.9
+        soundfile.write(tmp_path / "a.wav", sound, RATE)
+        write_transcript(tmp_path / "t.csv", [(0, seconds, "Participant", "so it goes")])
+        loudest = {}
+        for windows in ("corrected", "as_released"):
+            made = interview.signals(tmp_path / "t.csv", tmp_path / "a.wav", windows=windows)
+            loudest[windows] = np.flatnonzero(made["audio"].mean(0) > made["audio"].mean(0).max() - 0.5).mean()
+        assert loudest["corrected"] == pytest.approx(30 * click, abs=1)
+        assert loudest["as_released"] == pytest.approx(30 * click + 11, abs=1)
+
+    def test_every_mel_frame_has_its_video_frame(self, files):
+        made = interview.signals(**files)
+        assert made["visual"].shape == (225, 72, 3)             # 3 + 3.5 + 1 s
+        assert made["audio"].shape == (80, 225)
+        assert made["found"] == 1
+        assert made["turns"].tolist() == [[30, 120], [150, 255], [258, 288]]
+        assert len(interview.frame_numbers(made["turns"])) == made["frames"] == 225
+        assert abs(made["audio"].mean()) < 1e-5
+        assert made["audio"].std() == pytest.approx(1, abs=1e-5)
+
+    def test_lost_frames_are_interpolated_and_do_not_stretch_the_scale(self, files):
+        whole = interview.face(files["keypoints"], files["gaze"])[0]
+        for name, columns in (("keypoints", interview.KEYPOINTS), ("gaze", interview.GAZE)):
+            table = interview.read_table(files[name], columns)
+            frame = pd.DataFrame(table, columns=interview.LEAD + columns).astype(object)
+            frame.loc[40:49, columns], frame.loc[40:49, "success"] = 0, 0
+            frame.loc[60, columns] = "-1.#IND"
+            frame.loc[61, columns] = "lost"
+            frame.loc[298:, "success"] = 0
+            frame.to_csv(files[name], index=False)
+        mended, good = interview.face(files["keypoints"], files["gaze"])
+        assert np.flatnonzero(~good).tolist() == [*range(40, 50), 60, 61, 298, 299]
+        np.testing.assert_allclose(mended[:40, :68], whole[:40, :68], atol=0.02)        # the extremes may have been lost
+        middle = mended[39] + (mended[50] - mended[39]) * 6 / 11
+        np.testing.assert_allclose(mended[45], middle, atol=1e-5)
+        np.testing.assert_array_equal(mended[299], mended[297])
+        assert mended[:, :68].min() == 0
+        assert mended[:, :68].max() == 1
+        released, _ = interview.face(files["keypoints"], files["gaze"], "as_released")
+        assert np.isfinite(released).all()
+        assert np.ptp(released[:40, :68, 2]) < 0.5 * np.ptp(mended[:40, :68, 2])          # zeros at 600 mm stretch it
+        assert 0.9 < interview.signals(**files)["found"] < 1
+
+    def test_step_averages_frames_of_both(self, files):
+        full, small = interview.signals(**files), interview.signals(**files, step=6)
+        assert small["frames"] == 38
+        np.testing.assert_allclose(small["visual"][3], full["visual"][18:24].mean(0), rtol=1e-5)
+        np.testing.assert_allclose(small["audio"][:, 3], full["audio"][:, 18:24].mean(1), atol=1e-5)
+        np.testing.assert_allclose(small["audio"][:, -1], full["audio"][:, 222:].mean(1), atol=1e-5)
+
+    def test_skipped_spans_and_shifted_times(self, files):
+        assert interview.signals(**files, skip=[(8, 8.55)])["turns"].tolist() == [[30, 120], [258, 288]]
+        assert interview.signals(**files, shift=1.0)["turns"].tolist() == [[60, 150], [180, 285], [288, 300]]
+
+    def test_pitch_moves_the_voice_alone(self, files):
+        full, high = interview.signals(**files), interview.signals(**files, pitch=4.0)
+        np.testing.assert_array_equal(full["visual"], high["visual"])
+        assert np.abs(full["audio"] - high["audio"]).mean() > 0.1
+
+    def test_shifted_key_points_leave_gaze(self):
+        visual = np.zeros((3, 72, 3), np.float32)
+        moved = interview.shifted(visual, np.random.default_rng(0))
+        assert (moved[:, 68:] == 0).all()
+        assert len(np.unique(moved[:, :68])) == 3
+        assert np.abs(moved).max() <= 0.05
+
+    def test_another_rate_is_resampled(self, files, tmp_path):
+        sound, _ = soundfile.read(files["audio"])
+        soundfile.write(tmp_path / "b.wav", librosa.resample(sound, orig_sr=RATE, target_sr=48000), 48000)
+        made = interview.signals(**{**files, "audio": tmp_path / "b.wav"})["audio"]
+        assert made.shape == (80, 225)
+        assert np.corrcoef(made[:60].ravel(), interview.signals(**files)["audio"][:60].ravel())[0, 1] > 0.999
+
+    def test_sentences_are_those_around_the_window(self):
+        span = np.c_[np.arange(40) * 10.0, np.arange(40) * 10 + 5]
+        sentences = np.arange(40.0)[:, None] * np.ones(3)
+        windows = interview.text_windows(sentences, [0, 200, 390], span=span)
+        assert windows[:, :, 0].tolist() == [list(range(10)), list(range(15, 25)), list(range(30, 40))]
+        few = interview.text_windows(sentences[1:4], [15.0], span=span[1:4])
+        assert few[0, :, 0].tolist() == [1, 2, 3] + [0] * 7
+
+
+class TestWindows:
+    """Batches equal what is stored, with zeros and flags where there is nothing."""
+
+    @pytest.fixture
+    def sessions(self):
+        rng, made = np.random.default_rng(0), {}
+        for name, frames in (("a", 500), ("b", 200)):
+            made[name] = {"visual": rng.random((frames, 72, 3), np.float32), "audio": rng.random((80, frames), np.float32),
+                          "turns": np.array([[0, frames]]), "frames": np.int64(frames), "step": np.int64(1),
+                          "text": rng.random((12, 16), np.float32), "span": np.c_[np.arange(12), np.arange(12) + 0.5]}
+        made["c"] = {k: v for k, v in made["b"].items() if k not in ("visual", "text", "span")}
+        return made
+
+    def test_batches(self, sessions):
+        windows = interview.Windows(sessions, length=300, hop=250)
+        assert windows.table["session"].tolist() == ["a", "a", "b", "c"]
+        assert windows.table["frames"].tolist() == [300, 250, 200, 200]
+        assert windows.table["centre"].tolist() == pytest.approx([5, 12.5, 10 / 3, 10 / 3])
+        batch = windows.batch([1, 3])
+        assert {k: tuple(v.shape) for k, v in batch.items()} == {
+            "visual": (2, 300, 72, 3), "audio": (2, 80, 300), "text": (2, 10, 16), "present": (2, 3)}
+        assert batch["present"].tolist() == [[True, True, True], [False, True, False]]
+        np.testing.assert_array_equal(batch["visual"][0, :250], sessions["a"]["visual"][250:])
+        np.testing.assert_array_equal(batch["audio"][0, :, :250], sessions["a"]["audio"][:, 250:])
+        np.testing.assert_array_equal(batch["text"][0], sessions["a"]["text"][2:])
+        assert not batch["visual"][0, 250:].any()
+        assert not batch["visual"][1].any()
+        assert not batch["text"][1].any()
+        assert batch["visual"].dtype == batch["audio"].dtype == batch["text"].dtype == torch.float32
+
+    def test_one_window_as_released_takes_the_first_sentences(self, sessions):
+        windows = interview.Windows(sessions, length=600, hop=580, windows="as_released")
+        np.testing.assert_array_equal(windows.batch([0])["text"][0], sessions["a"]["text"][:10])
+
+    def test_sessions_too_short_for_the_released_program_have_no_window(self, sessions):
+        assert set(interview.Windows(sessions, length=1800, hop=1500, windows="as_released").table["session"]) == {"a"}
+
+    def test_a_window_of_a_memory_map_is_read_alone(self, files, cache):
+        arrays = store.read(store.cached(files["transcript"], interview.signals, cache,
+                                         **{k: v for k, v in files.items() if k != "transcript"}))
+        one = interview.cut(arrays, 200, 100)
+        np.testing.assert_array_equal(one["visual"][:25], arrays["visual"][200:])
+        assert not one["audio"][:, 25:].any()
+
+
+class TestFaults:
+    """A fault bars what it concerns: one modality, or, in the transcript, the session."""
+
+    def made(self, files):
+        made = interview.signals(**files)
+        assert {"visual", "audio"} - set(made) == {"keypoints": {"visual"}, "gaze": {"visual"}, "audio": {"audio"}}[
+            made["problems"][0][0]]
+        return made["problems"][0][1]
+
+    @pytest.mark.parametrize("part", ["keypoints", "gaze"])
+    def test_no_success_throughout(self, tmp_path, part):
+        files = a_session(tmp_path)
+        columns = interview.KEYPOINTS if part == "keypoints" else interview.GAZE
+        write_table(files[part], columns, np.ones((300, len(columns))), np.zeros(300))
+        assert "tracking failed in every frame" in self.made(files)
+
+    @pytest.mark.parametrize(("text", "said"), [
+        ("", "not a table of 16 columns"), ("frame, timestamp\n1, 0\n", "has 2 columns, among them 2 of 16 that"),
+        (", ".join(interview.LEAD + interview.GAZE) + "\n", "holds no frame"),
+        (", ".join(interview.LEAD + interview.GAZE) + "\n" + ", ".join(["1"] * 17) + "\n", "rows of unequal length"),
+        (", ".join(interview.LEAD + interview.GAZE[:-1]) + "\n" + ", ".join(["1"] * 15) + "\n", "has 15 columns")])
+    def test_tables_that_cannot_be_used(self, files, text, said):
+        files["gaze"].write_text(text)
+        assert said in self.made(files)
+
+    def test_columns_are_found_by_name(self, files):
+        expected = interview.read_table(files["gaze"], interview.GAZE)
+        frame = pd.read_csv(files["gaze"], skipinitialspace=True)
+        frame["extra"] = "text"
+        frame[frame.columns[::-1]].rename(columns=str.upper).to_csv(files["gaze"], index=False)
+        np.testing.assert_array_equal(interview.read_table(files["gaze"], interview.GAZE), expected)
+
+    @pytest.mark.parametrize(("samples", "said"), [
+        (np.zeros(RATE * 10, np.float32), "silent"), (np.full(RATE * 10, np.nan, np.float32), "are not numbers"),
+        (np.r_[np.zeros(RATE), 0.5 * np.ones(8)].astype(np.float32), "begin after")])
+    def test_sound_that_cannot_be_used(self, files, samples, said):
+        soundfile.write(files["audio"], samples, RATE, subtype="FLOAT")
+        if said == "begin after":
+            with pytest.raises(ValueError, match=r"hold no frame of the recording .* begin after its end"):
+                interview.signals(**files)
+        else:
+            assert said in self.made(files)
+
+    def test_truncated_sound(self, files):
+        content = files["audio"].read_bytes()
+        files["audio"].write_bytes(content[:len(content) // 2])
+        assert "truncated: 5.0 of 10.0 s are there" in self.made(files)
+
+    def test_sound_silent_where_the_participant_speaks(self, files):
+        sound = np.zeros(RATE * 10)
+        sound[:RATE // 2] = 0.5
+        soundfile.write(files["audio"], sound, RATE)
+        assert "the participant's turns is silent" in self.made(files)
+
+    def test_a_video_that_ends_early_is_noted(self, tmp_path):
+        files = a_session(tmp_path)
+        write_table(files["gaze"], interview.GAZE, np.ones((130, 12)))
+        made = interview.signals(**files)
+        assert made["frames"] == 90
+        assert "differ by 6 s in length" in made["remarks"][0][1]
+
+    def test_missing_files_are_missing_modalities(self, files):
+        alone = interview.signals(files["transcript"])
+        assert {"visual", "audio"} & set(alone) == set()
+        assert alone["frames"] == 225
+        assert "visual" not in interview.signals(files["transcript"], files["audio"], files["keypoints"])
+
+    def test_one_faulty_session_does_not_stop_the_others(self, tmp_path, cache):
+        sessions = {}
+        for name in ("good", "silent", "bad", "mute"):
+            (tmp_path / name).mkdir()
+            turns = [(a, b, s, "xxx" if name == "mute" else v) for a, b, s, v in TURNS]
+            sessions[name] = a_session(tmp_path / name, turns=turns, seed=len(name)) | {"shift": 0.0, "skip": []}
+        soundfile.write(sessions["silent"]["audio"], np.zeros(RATE * 10), RATE)
+        write_transcript(sessions["bad"]["transcript"], TURNS[:1])
+        sessions["good"]["gaze"] = None
+        features, problems, remarks = interview.extract(sessions, cache, workers=1, step=6)
+        assert set(features) == {"good", "silent", "mute"}
+        assert set(problems) == {"bad/transcript", "silent/audio"}
+        assert remarks == {"mute/transcript": "no word of the participant was understood; the session has no text modality."}
+        batch = interview.Windows(features, 300, 250).batch([0, 1, 2])
+        assert batch["present"].tolist() == [[False, True, True], [True, False, True], [True, True, False]]
+        again, _, _ = interview.extract(sessions, cache, workers=1, step=6)
+        np.testing.assert_array_equal(again["good"]["audio"], features["good"]["audio"])
+
+    def test_messages_name_no_file(self, files):
+        for part in ("audio", "keypoints", "gaze"):
+            files[part].write_bytes(b"300 secret")
+            sentences = interview.signals(**files)["problems"][:, 1]
+            assert not any("300" in s or "secret" in s or "tmp" in s for s in sentences)
+
+
+def test_the_command_fills_the_cache(interviews, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["x", str(interviews), "--modality", "interview", "--step", "6", "--workers", "1",
+                                      "--cache", str(tmp_path / "cache")])
+    command.main()
+    assert "10 of 10 interviews in the cache." in capsys.readouterr().out
+    assert len(list((tmp_path / "cache/signals").iterdir())) == 10
+
+
+def test_sessions_of_the_simulator_come_through_whole(interviews, cache):
+    from depnb import corpora
+    from depnb.corpora import daic_woz
+
+    corpus = corpora.open("daic_woz", interviews)
+    features, problems, _ = interview.extract(daic_woz.interviews(corpus), cache, workers=1, step=6)
+    assert set(features) == set(corpus.sessions["session"])
+    assert problems == {}
+    truth = corpus.truth["sessions"]
+    for name, arrays in features.items():
+        turns = [t for t in truth[name]["turns"] if t["speaker"] == "Participant" and t["value"] != "scrubbed_entry"]
+        assert arrays["turns"].tolist() == [[int(t["start"] * 30), int(t["stop"] * 30)] for t in turns]
+
+
+def test_the_benchmark_compares_equal_values():
+    done = subprocess.run([sys.executable, ROOT / "benchmarks/window_loading.py", "--quick", "--rounds", "1"],
+                          capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "12 windows of 2 sessions" in done.stdout

@@ -1,0 +1,129 @@
+"""The chapter on interviews and its predictions, as a user runs them: by papermill, on a few seconds of talk."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from depnb.subscores import ITEMS
+from tests.papermilled import execute
+from tests.test_notebooks import error_of, texts
+
+
+@pytest.fixture(scope="module")
+def here(interviews, cache):
+    return {"notebook": "aafn", "data_root": str(interviews), "cache_dir": str(cache)}
+
+
+def metrics_of(folder):
+    return json.loads((folder / "run/metrics.json").read_text())
+
+
+class TestRun:
+    def test_leaves_what_a_number_needs(self, interviewed):
+        assert {p.name for p in (interviewed[0] / "run").iterdir()} >= {
+            "params.yaml", "metrics.json", "predictions.csv", "history.csv", "checkpoint.safetensors", "provenance.json",
+            "attributions.csv", "figures"}
+        assert {p.stem for p in (interviewed[0] / "run/figures").iterdir()} >= {
+            "published_log", "interview", "items", "inflation", "robustness", "attention"}
+
+    def test_metrics_are_those_of_the_predictions(self, interviewed):
+        windows = pd.read_csv(interviewed[0] / "run/predictions.csv").query("split == 'test'")
+        assert np.allclose(windows[[f"pred_{name}" for name in ITEMS]].sum(axis=1), windows["y_pred"], atol=1e-4)
+        people = windows.groupby("participant")[["y_true", "y_pred"]].mean()
+        test = metrics_of(interviewed[0])["test"]
+        assert test["participants"] == len(people)
+        assert test["mae"] == pytest.approx((people["y_true"] - people["y_pred"]).abs().mean(), abs=1e-5)
+        assert test["windows"]["count"] == len(windows)
+
+    def test_the_same_training_is_told_by_every_rule(self, interviewed):
+        history = pd.read_csv(interviewed[0] / "run/history.csv")
+        choices = metrics_of(interviewed[0])["choices"]
+        assert choices["lowest validation error"]["epoch"] == history["val_mae"].idxmin()
+        assert choices["best accuracy on test"]["test_accuracy"] == history["val_test_accuracy"].max()
+
+    def test_damage_of_strength_zero_changes_nothing(self, interviewed):
+        metrics = metrics_of(interviewed[0])
+        table = pd.DataFrame(metrics["robustness"])
+        assert len(table) == 3 * (5 + 5 + 5)
+        assert np.allclose(table.loc[table["strength"] == 0, "mae"], metrics["test"]["mae"], atol=1e-5)
+
+    def test_says_what_it_stands_on(self, interviewed):
+        said = texts(interviewed[1])
+        assert "**simulated data** (participants 14, effect 1, seed 0)" in said
+        assert "Sentence vectors: **hashed**" in said
+        assert not [o for c in interviewed[1].cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+
+    def test_same_parameters_same_bits(self, interviewed, here, tmp_path):
+        execute(tmp_path, **here)
+        for name in ("metrics.json", "predictions.csv", "checkpoint.safetensors", "attributions.csv"):
+            assert (tmp_path / "run" / name).read_bytes() == (interviewed[0] / "run" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("parameters", [
+    {"modalities": "text"}, {"modalities": "visual audio", "fusion": "median"},
+    {"protocol": "as_published", "chain": 1, "sharpness": 2.0, "sampling": "balanced", "schedule": "decay",
+     "reduction": "released", "decoding": "released", "trained": "branches", "equal_heads": False},
+    {"fusion": "attention", "fuse": "daf", "windows": "as_released", "gender_balance": True, "modality_dropout": 0.5}],
+    ids=["text-alone", "median-of-two", "recipe-as-published", "attention-as-released"])
+def test_other_models_and_recipes_run(here, tmp_path, parameters):
+    execute(tmp_path, **here, **parameters)
+    assert 0 <= metrics_of(tmp_path)["test"]["mae"] <= 24
+
+
+class TestFaulty:
+    def test_bad_sessions_are_listed_and_a_licensed_corpus_shows_no_one(self, here, interviews, tmp_path):
+        root = tmp_path / "interviews"
+        shutil.copytree(interviews, root)
+        (root / "SIMULATED.json").unlink()
+        folders = sorted(p for p in root.iterdir() if p.is_dir())
+        numbers = [p.name.removesuffix("_P") for p in folders]
+        (folders[0] / f"{numbers[0]}_TRANSCRIPT.csv").write_text("start_time,stop_time,speaker,value\n")
+        (folders[1] / f"{numbers[1]}_AUDIO.wav").write_bytes(b"")
+        shutil.rmtree(folders[2])
+        executed = execute(tmp_path, **here | {"data_root": str(root)})
+        said = texts(executed)
+        assert "withheld: restricted corpus" in said
+        assert "not separated by tabs" in said
+        assert "no folder" in said
+        written = said + (tmp_path / "run/predictions.csv").read_text() + (tmp_path / "run/metrics.json").read_text()
+        assert not [n for n in numbers if re.search(rf"(?<![\w.]){n}(_P|_AUDIO|_TRANSCRIPT|\b(?!\s*(s|epochs|%)))", said)]
+        assert not [n for n in numbers if re.search(rf"(?<![0-9.]){n}(?![0-9])", (tmp_path / "run/predictions.csv").read_text())]
+        assert written
+        assert numbers[0] in (tmp_path / "run/private.log").read_text()
+
+    def test_an_unknown_sense(self, here, tmp_path):
+        assert "visual, audio, text" in error_of(execute(tmp_path, fails=True, **here, modalities="visual smell"))
+
+    def test_a_checkpoint_of_another_fusion(self, interviewed, here, tmp_path):
+        checkpoint = str(interviewed[0] / "run/checkpoint.safetensors")
+        error = error_of(execute(tmp_path, fails=True, **here, checkpoint=checkpoint, fusion="sum"))
+        assert "a checkpoint of another model: fusion is sub_attention there, sum here" in error
+
+
+class TestPredict:
+    def test_a_folder_like_daic_woz(self, interviewed, interviews, cache, tmp_path):
+        executed = execute(tmp_path, notebook="predict", paper="aafn", checkpoint=str(interviewed[0] / "run"),
+                           input=str(interviews), cache_dir=str(cache))
+        found = pd.read_csv(tmp_path / "run/predictions.csv", dtype={"session": str}).set_index("session")
+        known = pd.read_csv(interviewed[0] / "run/predictions.csv", dtype={"session": str}).groupby("session")["y_pred"].mean()
+        assert set(known.index) <= set(found.index)
+        np.testing.assert_allclose(found.loc[known.index, "total"], known, atol=1e-4)       # the run's own answers
+        assert np.allclose(found[list(ITEMS)].sum(axis=1), found["total"], atol=1e-4)
+        assert (found["low"] <= found["total"]).all()
+        assert (found["total"] <= found["high"]).all()
+        assert not any(re.search(rf"\b{s}\b", texts(executed)) for s in found.index)
+
+    def test_one_session_without_a_table(self, interviewed, interviews, cache, tmp_path):
+        session = sorted(p for p in interviews.iterdir() if p.is_dir())[0]
+        execute(tmp_path, notebook="predict", paper="aafn", checkpoint=str(interviewed[0] / "run"), input=str(session),
+                cache_dir=str(cache))
+        assert pd.read_csv(tmp_path / "run/predictions.csv")["session"].astype(str).tolist() == [session.name[:-2]]
+
+    def test_nothing_to_read(self, interviewed, tmp_path):
+        error = error_of(execute(tmp_path, fails=True, notebook="predict", paper="aafn", input=str(tmp_path),
+                                 checkpoint=str(interviewed[0] / "run")))
+        assert "300_P" in error

@@ -1,0 +1,90 @@
+"""Pictures of interviews, and the figures that compare fusions: labelled, nothing cut off, nothing restricted shown."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from depnb import plots, plots_interview
+from depnb.subscores import ITEMS
+
+LABEL = "simulated daic_woz, effect 1"
+DAMAGE = pd.DataFrame([{"fusion": f, "modality": m, "kind": k, "strength": s, "mae": 4 + s + i}
+                       for i, f in enumerate(("sub-attention, iAFF", "concatenation", "element-wise median", "sum", "maximum",
+                                              "product", "attention", "mean", "DAF", "AFF"))
+                       for m in ("visual", "audio", "text") for k in ("noise", "dropout", "removal") for s in (0, 0.5, 1.0)])
+TURNS = pd.DataFrame({"start": [0.0, 3, 8, 10], "stop": [2.0, 7, 9, 15], "speaker": ["Ellie", "Participant"] * 2})
+PEOPLE = pd.DataFrame({f"{k}_{n}": np.resize([0.0, 1, 2, 3], 12) for k in ("true", "pred") for n in ITEMS})
+
+
+def session(frames=90):
+    rng = np.random.default_rng(0)
+    return {"visual": rng.random((frames, 72, 3)), "audio": rng.standard_normal((80, frames))}
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    plots.use_house_style()
+    yield
+    plt.close("all")
+    plt.rcdefaults()
+
+
+CHARTS = {
+    "log": lambda: plots.published_epochs(pd.Series([70.0, 82, 71]), 1, {"mean of the others": 70.5, "never depressed": 72.65,
+                                                                         "README of the copy": 89.4}, "accuracy, %", LABEL),
+    "before": lambda: plots.before_after(pd.DataFrame({"a": [0.5, 0.4], "b": [0.6, 0.7]}), "a", "b", "AUC", LABEL, ("chance", 0.5)),
+    "empty": lambda: plots.before_after(pd.DataFrame({"a": [], "b": []}), "a", "b", "AUC", LABEL, ("chance", 0.5)),
+    "damage": lambda: plots.dose_response(DAMAGE, "mae", "MAE", LABEL, ("training mean", 5.0)),
+    "matrices": lambda: plots.matrices({"trained": np.eye(3, 8), "untrained": np.ones((3, 8))}, ["visual", "audio", "text"],
+                                       [n.replace("_", " ") for n in ITEMS], LABEL),
+    "interview": lambda: plots_interview.interview(TURNS, session(), [0, 50], 5.0, LABEL),
+    "sound only": lambda: plots_interview.interview(TURNS, {"audio": session()["audio"]}, [0], 5.0, LABEL),
+    "labels": lambda: plots_interview.soft_labels(np.eye(4, 32), [8, 16, 24]),
+    "items": lambda: plots_interview.item_panels(PEOPLE, ITEMS, LABEL),
+}
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_no_text_is_cut_off_or_drawn_over_another(chart):
+    figure = np.ravel(CHARTS[chart]())[0].figure
+    figure.canvas.draw()
+    assert LABEL in (figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)) or chart == "labels"
+    texts = [t for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label) if t.get_text()]
+    boxes = [t.get_window_extent() for t in texts] + [legend.get_window_extent() for legend in figure.legends]
+    for i, box in enumerate(boxes):
+        assert min(box.x0, box.y0) >= 0, (i, texts)
+        assert np.less_equal(box.max, figure.bbox.max + 1).all(), (i, texts)
+        assert not any(box.overlaps(other) for other in boxes[:i]), (i, texts)
+
+
+def test_the_reported_epoch_is_marked_and_constants_are_lines():
+    ax = CHARTS["log"]()
+    star = next(line for line in ax.lines if line.get_label() == "the epoch reported")
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (1, 82)
+    assert [line.get_ydata()[0] for line in ax.lines[2:]] == [70.5, 72.65, 89.4]
+
+
+def test_every_panel_of_damage_has_every_fusion():
+    axes = CHARTS["damage"]()
+    assert axes.shape == (3, 3)
+    assert all(len(ax.lines) == 11 for ax in axes.flat)
+    looks = {(line.get_color(), line.get_linestyle()) for line in axes[0, 0].lines[:10]}
+    assert len(looks) == 10
+
+
+def test_a_restricted_interview_shows_turns_and_no_voice_or_face():
+    axes = plots_interview.interview(TURNS, session(), [0], 5.0, LABEL, restricted=True)
+    assert not axes[1].images
+    assert len(axes[2].lines) == 1                      # only the border of the window
+    assert "withheld" in axes[0].figure.get_suptitle()
+
+
+def test_words_are_marked_by_kind_and_text_cannot_break_the_page():
+    page = plots_interview.marked_words([{"speaker": "Participant", "value": "i never <b> sleep", "topic": "sleep",
+                                          "words": {"first_person": [0], "absolutist": [1]}},
+                                         {"speaker": "Ellie", "value": "okay", "topic": "", "words": None}], LABEL)
+    assert 'title="first person">i</u>' in page
+    assert 'title="absolutist">never</u>' in page
+    assert "&lt;b&gt; sleep" in page
+    assert LABEL in page

@@ -1,0 +1,90 @@
+"""Damage that is what it says, and scores of weights that are right when the weights are."""
+
+import numpy as np
+import pytest
+import torch
+
+from depnb import robustness
+
+MODALITIES = ("visual", "audio")
+
+
+class Mean:
+    """The mean of each modality is its feature; the logit is their sum over what is present."""
+
+    def features(self, **inputs):
+        return torch.stack([x.flatten(1).mean(1, keepdim=True) for x in inputs.values()], 1)
+
+    def fuse(self, features, present):
+        return (features[..., 0] * present).sum(1)
+
+
+def decode(logits):
+    return logits.numpy()
+
+
+@pytest.fixture
+def batches():
+    torch.manual_seed(0)
+    return [{"visual": torch.randn(6, 20, 3, 2) + 1, "audio": torch.randn(6, 4, 20) + 2,
+             "present": torch.ones(6, 2, dtype=torch.bool)} for _ in range(2)]
+
+
+def test_noise_grows_with_strength_at_the_same_places():
+    x = torch.zeros(2, 10, 3, 2)
+    one, two = (robustness.damaged(x, "visual", "noise", s, spread=0.5)[0] for s in (1.0, 2.0))
+    assert torch.allclose(2 * one, two)
+    assert one.std() == pytest.approx(0.5, rel=0.2)
+
+
+def test_dropout_blanks_whole_frames():
+    x, kept = robustness.damaged(torch.ones(8, 5, 200), "audio", "dropout", 0.3)
+    blank = (x == 0).all(1)
+    assert ((x == 0).any(1) == blank).all()
+    assert blank.float().mean() == pytest.approx(0.3, abs=0.05)
+    assert kept.all()
+
+
+def test_removal_is_a_share_of_the_windows():
+    x, kept = robustness.damaged(torch.ones(400, 2, 2), "text", "removal", 0.25)
+    assert (x == 1).all()
+    assert kept.float().mean() == pytest.approx(0.75, abs=0.06)
+    assert not robustness.damaged(torch.ones(4, 2, 2), "text", "removal", 1.0)[1].any()
+
+
+@pytest.mark.parametrize(("kind", "strength", "message"), [("fog", 1, "noise, dropout, removal"),
+                                                           ("noise", -1, "0 or more"), ("dropout", 1.5, "share from 0 to 1")])
+def test_impossible_damage_is_refused(kind, strength, message):
+    with pytest.raises(ValueError, match=message):
+        robustness.damaged(torch.ones(1, 2, 3), "text", kind, strength)
+
+
+def test_sweep_changes_only_the_damaged_modality(batches):
+    table = robustness.sweep(Mean(), batches, MODALITIES, decode, {"noise": [1.0], "dropout": [1.0], "removal": [1.0]},
+                             {"visual": 1.0, "audio": 1.0})
+    assert len(table) == 2 * 3 * 2
+    found = table.set_index(["modality", "kind", "strength"])["y_pred"]
+    means = {m: np.concatenate([b[m].flatten(1).mean(1) for b in batches]) for m in MODALITIES}
+    assert np.allclose(found["visual", "noise", 0.0], means["visual"] + means["audio"], atol=1e-6)
+    assert np.allclose(found["visual", "removal", 1.0], means["audio"], atol=1e-6)
+    assert np.allclose(found["audio", "dropout", 1.0], means["visual"], atol=1e-6)
+
+
+def test_reliance_is_what_is_lost_without_a_modality(batches):
+    batches[0]["present"][0] = torch.tensor([True, False])
+    found = robustness.reliance(Mean(), batches, MODALITIES, decode)
+    assert np.isnan(found[0]).all()         # alone, and absent
+    assert np.allclose(found[1:6, 1], batches[0]["audio"][1:].flatten(1).mean(1).abs(), atol=1e-6)
+
+
+def test_weights_that_notice_score_one_and_random_ones_chance():
+    degraded = ["visual"] * 10 + ["audio"] * 10 + [None] * 200
+    right = np.ones((220, 2))
+    right[:10, 0] = right[10:20, 1] = 0
+    found = robustness.notices(right, degraded, MODALITIES)
+    assert found["auc"].tolist() == [1, 1]
+    assert found["degraded sessions"].tolist() == [10, 10]
+    assert (found["p"] < 0.001).all()
+    random = robustness.notices(np.random.default_rng(0).random((220, 2)), degraded, MODALITIES)
+    assert random["auc"].between(0.25, 0.75).all()
+    assert robustness.notices(right[20:], degraded[20:], MODALITIES)["auc"].isna().all()
