@@ -91,7 +91,7 @@ rule interview_features:
     log: "logs/features/{layout}-{participants}-effect{effect}-seed{seed}-interviews-step{step}-{windows}.txt"
     threads: workflow.cores or 1
     shell:
-        "python -m depnb.features $(dirname {input}) --cache cache --modality interview --frame-step {wildcards.step} "
+        "python -m depnb.features $(dirname {input}) --cache cache --modality interview --step {wildcards.step} "
         "--windows {wildcards.windows} --workers {threads} > {log} 2>&1 || {{ tail -n 5 {log}; exit 1; }}"
 
 

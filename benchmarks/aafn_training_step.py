@@ -25,7 +25,7 @@ from torch import nn
 from training_step import default_allocator
 
 from depnb import training
-from depnb.models import aafn
+from depnb.models import aafn, ordinal
 
 
 class PlainBranch(nn.Module):
@@ -88,7 +88,7 @@ def step(model, inputs, targets):
     """Forward, loss, backward, as a function -> loss."""
     def run():
         model.zero_grad()
-        loss = aafn.kl_loss(model(**inputs), targets)
+        loss = ordinal.kl_loss(model(**inputs), targets)
         loss.backward()
         return loss
 
@@ -146,7 +146,7 @@ def main():
     inputs = {"visual": torch.rand(batch, frames, 72, 3), "audio": torch.randn(batch, 80, frames),
               "text": torch.randn(batch, 10, 512) / 512**0.5}
     inputs = {name: x.to(device) for name, x in inputs.items()}
-    targets = aafn.soft_labels(torch.randint(4, (batch, 8)).float()).to(device)
+    targets = ordinal.soft_labels(torch.randint(4, (batch, 8)).float()).to(device)
     losses = []
     for model in (plain, ours):                                             # equal without dropout, in training mode
         still = copy.deepcopy(model)

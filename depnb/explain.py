@@ -37,6 +37,13 @@ def record(model, *patterns):
             hook.remove()
 
 
+def output_of(model, name, **inputs):
+    """What the module of that name gives while the model runs on the inputs."""
+    with record(model, name) as seen:
+        model(**inputs)
+    return seen[name]
+
+
 def input_gradient(model, clips):
     """|d score / d pixel|, summed over colours. clips (N, C, T, H, W) -> (N, T, H, W)."""
     return captum.attr.Saliency(model).attribute(clips.clone().requires_grad_(), target=0).sum(1).detach()

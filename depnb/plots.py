@@ -309,7 +309,8 @@ def before_after(table, before, after, ylabel, corpus, line=None, ax=None):
     for _, row in table.iterrows():
         ax.plot([0, 1], [row[before], row[after]], "o-", color=BLUE, lw=1, ms=4)
     if len(table):
-        ax.plot([0, 1], [table[before].mean(), table[after].mean()], "D-", color=ORANGE, lw=2.4, ms=7, label="mean of the runs")
+        means = [table[before].mean(), table[after].mean()]
+        ax.plot([0, 1], means, "D-", color=ORANGE, lw=2.4, ms=7, label="mean of the runs")
     if line:
         ax.axhline(line[1], color=GREY, ls="--", label=line[0])
     ax.set_xticks([0, 1], [textwrap.fill(c, 18) for c in (before, after)])
@@ -321,8 +322,8 @@ def before_after(table, before, after, ylabel, corpus, line=None, ax=None):
 def matrices(values, rows, columns, corpus, digits=2):
     """Tables of numbers as colours, side by side on one scale. values: name -> (rows, columns)."""
     low, high = (f([np.nanmin(v) if f is min else np.nanmax(v) for v in values.values()]) for f in (min, max))
-    fig, axes = plt.subplots(len(values), 1, figsize=(0.62 * len(columns) + 1.6, (0.42 * len(rows) + 0.5) * len(values) + 0.7),
-                             squeeze=False, sharex=True)
+    size = 0.62 * len(columns) + 1.6, (0.42 * len(rows) + 0.5) * len(values) + 0.7
+    fig, axes = plt.subplots(len(values), 1, figsize=size, squeeze=False, sharex=True)
     for ax, (name, table) in zip(axes[:, 0], values.items(), strict=True):
         ax.imshow(table, cmap="Blues", vmin=low, vmax=high, aspect="auto")
         for (row, column), value in np.ndenumerate(table):

@@ -38,7 +38,8 @@ def interview(turns, arrays, starts, rate, corpus, restricted=False):
     fig, axes = plt.subplots(3, 1, figsize=(6.6, 4.6), height_ratios=[0.7, 1.4, 1.2])
     for row, (who, colour) in enumerate((("Participant", ORANGE), ("Ellie", GREY))):
         spans = turns[turns["speaker"] == who]
-        axes[0].broken_barh(list(zip(spans["start"], spans["stop"] - spans["start"], strict=True)), (row - 0.4, 0.8), color=colour)
+        bars = list(zip(spans["start"], spans["stop"] - spans["start"], strict=True))
+        axes[0].broken_barh(bars, (row - 0.4, 0.8), color=colour)
     axes[0].set_yticks([0, 1], ["participant", "interviewer"])
     axes[0].set(xlabel="seconds of the recording", title="who speaks")
     if restricted:

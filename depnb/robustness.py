@@ -1,7 +1,7 @@
 """What a model of several modalities does when one of them becomes unreliable.
 
 A batch is a dict of tensors, modality -> (B, ...), and `present` (B, modalities) bool in the order of `modalities`; a model
-offers features(**inputs) -> (B, modalities, D) and fuse(features, present) -> logits. Only the damaged branch is computed
+offers features(**inputs) -> (B, modalities, D), whatever is not given left at zero, and fuse(features, present) -> logits. Only the damaged branch is computed
 again.
 """
 
@@ -61,7 +61,7 @@ def sweep(model, batches, modalities, decode, strengths, spreads, seed=0):
                         x, kept = damaged(batch[modality], modality, kind, strength, spreads[modality], seed * 1000 + part)
                         features, present = features.clone(), batch["present"].clone()
                         if kind != "removal":
-                            features[:, number] = model.features(**{modality: x})[:, 0]
+                            features[:, number] = model.features(**{modality: x})[:, number]
                         present[:, number] &= kept.to(present.device)
                         totals.append(decode(model.fuse(features, present)))
                     found.append((modality, kind, float(strength), np.concatenate(totals)))

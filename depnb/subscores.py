@@ -6,7 +6,6 @@ A prediction table has the means over windows, one row a participant.
 """
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from depnb import classification
@@ -58,7 +57,8 @@ def evaluate(table, train, seed=0):
     found = evaluate_regression(people, constant, seed)
     found["median_predictor"] = regression(people["y_true"], np.full(len(people), median))
     found |= decisions(people["y_true"], people["y_pred"])
-    judged = people.assign(y_true=(people["y_true"] >= CUTOFF).astype(int), y_pred=people["y_pred"].clip(0, HIGHEST) / HIGHEST)
+    judged = people.assign(y_true=(people["y_true"] >= CUTOFF).astype(int),
+                           y_pred=people["y_pred"].clip(0, HIGHEST) / HIGHEST)
     bounds = classification.intervals(judged, CUTOFF / HIGHEST, seed)
     found |= {f"{name}_interval": bounds[name] for name in DECISIONS}
     found["depressed"] = int(judged["y_true"].sum())

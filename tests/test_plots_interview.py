@@ -10,10 +10,11 @@ from depnb.subscores import ITEMS
 
 LABEL = "simulated daic_woz, effect 1"
 DAMAGE = pd.DataFrame([{"fusion": f, "modality": m, "kind": k, "strength": s, "mae": 4 + s + i}
-                       for i, f in enumerate(("sub-attention, iAFF", "concatenation", "element-wise median", "sum", "maximum",
+                       for i, f in enumerate(("sub-attention, iAFF", "concatenation", "element-wise median", "sum", "max",
                                               "product", "attention", "mean", "DAF", "AFF"))
                        for m in ("visual", "audio", "text") for k in ("noise", "dropout", "removal") for s in (0, 0.5, 1.0)])
 TURNS = pd.DataFrame({"start": [0.0, 3, 8, 10], "stop": [2.0, 7, 9, 15], "speaker": ["Ellie", "Participant"] * 2})
+LINES = {"mean of the others": 70.5, "never depressed": 72.65, "README of the copy": 89.4}
 PEOPLE = pd.DataFrame({f"{k}_{n}": np.resize([0.0, 1, 2, 3], 12) for k in ("true", "pred") for n in ITEMS})
 
 
@@ -31,9 +32,9 @@ def closed():
 
 
 CHARTS = {
-    "log": lambda: plots.published_epochs(pd.Series([70.0, 82, 71]), 1, {"mean of the others": 70.5, "never depressed": 72.65,
-                                                                         "README of the copy": 89.4}, "accuracy, %", LABEL),
-    "before": lambda: plots.before_after(pd.DataFrame({"a": [0.5, 0.4], "b": [0.6, 0.7]}), "a", "b", "AUC", LABEL, ("chance", 0.5)),
+    "log": lambda: plots.published_epochs(pd.Series([70.0, 82, 71]), 1, LINES, "accuracy, %", LABEL),
+    "before": lambda: plots.before_after(pd.DataFrame({"a": [0.5, 0.4], "b": [0.6, 0.7]}), "a", "b", "AUC", LABEL,
+                                         ("chance", 0.5)),
     "empty": lambda: plots.before_after(pd.DataFrame({"a": [], "b": []}), "a", "b", "AUC", LABEL, ("chance", 0.5)),
     "damage": lambda: plots.dose_response(DAMAGE, "mae", "MAE", LABEL, ("training mean", 5.0)),
     "matrices": lambda: plots.matrices({"trained": np.eye(3, 8), "untrained": np.ones((3, 8))}, ["visual", "audio", "text"],

@@ -13,7 +13,8 @@ class Mean:
     """The mean of each modality is its feature; the logit is their sum over what is present."""
 
     def features(self, **inputs):
-        return torch.stack([x.flatten(1).mean(1, keepdim=True) for x in inputs.values()], 1)
+        means = {m: x.flatten(1).mean(1, keepdim=True) for m, x in inputs.items()}
+        return torch.stack([means.get(m, torch.zeros(6, 1)) for m in MODALITIES], 1)
 
     def fuse(self, features, present):
         return (features[..., 0] * present).sum(1)
@@ -52,8 +53,8 @@ def test_removal_is_a_share_of_the_windows():
     assert not robustness.damaged(torch.ones(4, 2, 2), "text", "removal", 1.0)[1].any()
 
 
-@pytest.mark.parametrize(("kind", "strength", "message"), [("fog", 1, "noise, dropout, removal"),
-                                                           ("noise", -1, "0 or more"), ("dropout", 1.5, "share from 0 to 1")])
+@pytest.mark.parametrize(("kind", "strength", "message"), [
+    ("fog", 1, "noise, dropout, removal"), ("noise", -1, "0 or more"), ("dropout", 1.5, "share from 0 to 1")])
 def test_impossible_damage_is_refused(kind, strength, message):
     with pytest.raises(ValueError, match=message):
         robustness.damaged(torch.ones(1, 2, 3), "text", kind, strength)

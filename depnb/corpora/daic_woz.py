@@ -39,12 +39,7 @@ def open_daic_woz(root):
     `problems`, remarks on others too. Raises FileNotFoundError without a session or a split table, ValueError when a
     table lacks a column.
     """
-    folders, found = {}, {}
-    for path in sorted(root.rglob("*")):
-        if (name := re.fullmatch(r"(\d+)_P", path.name)) and path.is_dir():
-            folders.setdefault(name[1], path)
-        elif (name := re.fullmatch(r"(\d+)_(.+)", path.name)) and path.parent.name == f"{name[1]}_P" and name[2] in PARTS:
-            found.setdefault(name[1], {}).setdefault(PARTS[name[2]], path)
+    folders, found = _find(root)
     if not folders:
         raise FileNotFoundError(f"{root}: no session found in it or below (folders like 300_P). Give the folder that holds "
                                 "the unpacked archives.")
@@ -62,6 +57,27 @@ def open_daic_woz(root):
                                    "official test set: they can be tested on their total, not trained on. Keep fold at -1, "
                                    "or leave them out of training."))
     return Corpus("DAIC-WOZ", root, PHQ8, rows, problems, modalities=MODALITIES, needs=("transcript",))
+
+
+def _find(root):
+    """Folders of sessions in the root or below, and their files by part: two mappings by session."""
+    folders, found = {}, {}
+    for path in sorted([root, *root.rglob("*")]):
+        if (name := re.fullmatch(r"(\d+)_P", path.name)) and path.is_dir():
+            folders.setdefault(name[1], path)
+        elif (name := re.fullmatch(r"(\d+)_(.+)", path.name)) and path.parent.name == f"{name[1]}_P" and name[2] in PARTS:
+            found.setdefault(name[1], {}).setdefault(PARTS[name[2]], path)
+    return folders, found
+
+
+def unlisted(root):
+    """Sessions with a transcript under `root`, which may be one session's folder, whether or not a table lists them.
+
+    -> what `interviews` gives, without errata: for prediction, where nobody knows the scores.
+    """
+    parts = ("transcript", "audio", "keypoints", "gaze")
+    return {session: {part: files.get(part) for part in parts} | {"shift": 0.0, "skip": ()}
+            for session, files in _find(root)[1].items() if "transcript" in files}
 
 
 def interviews(corpus):

@@ -22,6 +22,7 @@ from depnb.features.text import participant_turns, read_transcript
 
 FPS, RATE, BANDS, FFT, HOP = 30, 16000, 80, 2048, 533      # video; Hz; mel bands; samples; samples (released)
 LENGTH, STRIDE, SENTENCES = 1800, 1500, 10                 # frames of a window; frames from one to the next; in each
+MODALITIES = ("visual", "audio", "text")
 POINTS = 72                                                # 68 of the face, 4 of gaze
 LEAD = ["frame", "timestamp", "confidence", "success"]
 KEYPOINTS = [f"{axis}{i}" for axis in "XYZ" for i in range(68)]
@@ -284,6 +285,23 @@ def extract(sessions, cache, workers=-1, windows="corrected", step=1, pitch=0.0,
     return features, problems, remarks
 
 
+def other_gender(sessions, genders, cache, seed=0, **options):
+    """Every session again with the voice of the other gender: the authors' gender balancing.
+
+    A woman's voice is shifted by -4 semitones, a man's by 4 (the authors shifted outside their program and do not say how
+    far); key points move by one number an axis, gaze and words stay. sessions: as for `extract`, of which options are the
+    others; genders: mapping name -> female or male, others are left out. -> mapping "name shifted" -> arrays.
+    """
+    found = {}
+    for gender, semitones in (("female", -4.0), ("male", 4.0)):
+        chosen = {name: given for name, given in sessions.items() if genders[name] == gender}
+        for name, arrays in extract(chosen, cache, pitch=semitones, **options)[0].items():
+            rng = np.random.default_rng([seed, len(found)])
+            moved = {"visual": shifted(arrays["visual"], rng)} if "visual" in arrays else {}
+            found[f"{name} shifted"] = arrays | moved
+    return found
+
+
 def window_starts(frames, length=LENGTH, hop=STRIDE, windows="corrected"):
     """First frames of the windows of a session of so many frames -> (n,) int; the last window may reach beyond its end.
 
@@ -315,13 +333,18 @@ def text_windows(sentences, centres, windows="corrected", span=None):
         hop = (n - SENTENCES) // (len(centres) - 1) if len(centres) else 0
         starts = np.arange(len(centres)) * hop
     else:
-        places = np.arange(max(1, n - SENTENCES + 1))
-        middles = (span[places, 0] + span[np.minimum(places + SENTENCES, n) - 1, 1]) / 2
-        starts = np.abs(middles - np.asarray(centres)[:, None]).argmin(axis=1)
+        starts = nearest_sentences(span, centres)
     for window, start in zip(out, starts, strict=True):
         chosen = sentences[start:start + SENTENCES]
         window[:len(chosen)] = chosen
     return out
+
+
+def nearest_sentences(span, centres):
+    """First of the ten sentences in a row whose middle is nearest to each time. span (n, 2), centres (m,), s -> (m,)."""
+    places = np.arange(max(1, len(span) - SENTENCES + 1))
+    middles = (span[places, 0] + span[np.minimum(places + SENTENCES, len(span)) - 1, 1]) / 2
+    return np.abs(middles - np.asarray(centres)[:, None]).argmin(axis=1)
 
 
 def cut(arrays, start, length=LENGTH, out=None):
@@ -354,7 +377,7 @@ def collate(items, length=LENGTH):
     for i, (arrays, start, said) in enumerate(items):
         cut(arrays, start, length, {"visual": views["visual"][i], "audio": views["audio"][i]})
         views["text"][i] = said
-    present = [[name in arrays for name in ("visual", "audio", "text")] for arrays, _, _ in items]
+    present = [[name in arrays for name in MODALITIES] for arrays, _, _ in items]
     return batch | {"present": torch.tensor(present)}
 
 
@@ -362,15 +385,16 @@ class Windows:
     """Every window of many sessions, cut when asked for.
 
     sessions: mapping name -> arrays, as `extract` gives them; length, hop: in frames as stored (1800 / step and so on).
-    table: one row a window: session, window (from 0), start (its first frame), frames (those in it before the zeros),
-    centre (seconds of the recording). Sessions without a window, which only as_released leaves, are not in it.
+    width: of a sentence's vector. table: one row a window: session, window (from 0), start (its first frame), frames (those
+    in it before the zeros), centre (seconds of the recording). Sessions without a window, which only as_released leaves,
+    are not in it.
     Sentences of the only window of a session are the first ten in as_released, where the authors' program stops.
     """
 
     def __init__(self, sessions, length=LENGTH, hop=STRIDE, windows="corrected"):
         self.length, texts, rows = length, [], []
         self.sessions = {name: {k: np.asarray(v) for k, v in arrays.items()} for name, arrays in sessions.items()}
-        width = next((arrays["text"].shape[1] for arrays in sessions.values() if "text" in arrays), text.WIDTH)
+        self.width = width = next((a["text"].shape[1] for a in sessions.values() if "text" in a), text.WIDTH)
         for name, arrays in sessions.items():
             frames, step = int(arrays["frames"]), int(arrays["step"])
             starts = window_starts(frames, length, hop, windows)
@@ -390,6 +414,18 @@ class Windows:
     def __len__(self):
         return len(self.table)
 
-    def batch(self, rows):
-        """The windows in these rows of `table` -> mapping of tensors, see `collate`."""
-        return collate([self._items[i] for i in rows], self.length)
+    def batch(self, rows, rng=None):
+        """The windows in these rows of `table` -> mapping of tensors, see `collate`.
+
+        rng: NumPy generator; each window then lies anywhere in its session, with the sentences spoken around it.
+        """
+        items = [self._items[i] for i in rows]
+        return collate(items if rng is None else [self._anywhere(*item, rng) for item in items], self.length)
+
+    def _anywhere(self, arrays, _, said, rng):
+        """The item of a window that begins at a random frame and reaches beyond the session's end by half at most."""
+        start = int(rng.integers(max(1, int(arrays["frames"]) - self.length // 2)))
+        if "text" in arrays:
+            centre = window_centres(arrays["turns"], np.array([start]), self.length, int(arrays["step"]))
+            said = text_windows(arrays["text"], centre, span=arrays["span"])[0]
+        return arrays, start, said

@@ -10,7 +10,7 @@ def main():
     parser.add_argument("layout", choices=LAYOUTS, help="real corpus whose folder layout is written")
     parser.add_argument("--root", required=True, help="folder to write; must be new or empty")
     parser.add_argument("--participants", type=int, default=None,
-                        help="160 in videos, 110 voices, 150 interviews unless given")
+                        help="160 in videos, 110 voices, 240 interviews unless given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--effect", type=float, default=1.0, help="how far severity moves the cues; 0 is the null corpus")
     parser.add_argument("--seconds", type=float, default=None,

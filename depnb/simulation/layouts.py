@@ -47,8 +47,8 @@ def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, 
 
     layout avec2014, avec2013, speech_folder or daic_woz; effect scales how far severity moves the cues (0: not at all);
     seconds a video or recording (None: 5 for AVEC 2014, 12 for AVEC 2013, 10 for speech_folder, where lengths vary by a
-    tenth), or of a participant's speech in an interview (75 for daic_woz, varying by a quarter); participants (None: 160
-    in videos, 110 voices, 150 interviews); size of the square frames in pixels and fps: of videos only. Raises ValueError
+    tenth), or of a participant's speech in an interview (50 for daic_woz, varying by a quarter); participants (None: 160
+    in videos, 110 voices, 240 interviews); size of the square frames in pixels and fps: of videos only. Raises ValueError
     when `root` holds something else.
     """
     if layout not in LAYOUTS:
@@ -183,4 +183,4 @@ class Layout(NamedTuple):
 LAYOUTS = {"avec2014": Layout(partial(_write_videos, avec2014_files), 160, 5.0),
            "avec2013": Layout(partial(_write_videos, avec2013_files), 160, 12.0),
            "speech_folder": Layout(_write_voices, 110, 10.0, video=False),
-           "daic_woz": Layout(_write_interviews, 150, 75.0, video=False)}
+           "daic_woz": Layout(_write_interviews, 240, 50.0, video=False)}

@@ -1,4 +1,4 @@
-"""AAFN against the authors' code: numbers, sizes, seeds, a training step, labels; and a modality that is missing."""
+"""AAFN against the authors' code: numbers, sizes, seeds, a training step; and a modality that is missing."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from depnb import explain, sharpness
-from depnb.models import aafn, reference
+from depnb.models import aafn, ordinal, reference
 
 PARITY = ("iaff", "aff", "daf", "av_iaff")
 SMALL = {"conv_width": 6, "lstm_width": 5, "visual_layers": 2, "audio_layers": 1, "text_layers": 1, "width": 4, "points": 7,
@@ -134,7 +134,7 @@ def assert_outputs_are_the_authors(model, arrays):
     close(seen["heads.attention"], arrays["output/attended_features"][:, :, 0], 5e-5)
     close(seen["heads.attention.fusion"][:, 0], arrays["output/head_0_fused"], 2e-4)
     assert np.array_equal(logits.argmax(-1).numpy(), arrays["output/bins"])
-    assert np.array_equal(aafn.decode(logits).sum(1).numpy(), arrays["output/phq_score"])
+    assert np.array_equal(ordinal.decode(logits, "released").sum(1).numpy(), arrays["output/phq_score"])
 
 
 @pytest.mark.parametrize("name", PARITY)
@@ -230,10 +230,10 @@ class TestTrainingStep:
         losses = []
         for i in range(config["batches"]):
             batch = {name: torch.from_numpy(arrays[f"input/batch_{i}/{name}"]).double() for name in model.modalities}
-            targets = aafn.soft_labels(torch.from_numpy(arrays[f"input/batch_{i}/subscores"]))      # these stay in 32 bits
+            targets = ordinal.soft_labels(torch.from_numpy(arrays[f"input/batch_{i}/subscores"]))  # these stay in 32 bits
 
             def backward(batch=batch, targets=targets):
-                loss = aafn.kl_loss(model(**batch), targets)
+                loss = ordinal.kl_loss(model(**batch), targets)
                 loss.backward()
                 losses.append(loss.item())
 
@@ -260,79 +260,6 @@ class TestTrainingStep:
         assert all(torch.equal(found[key].float(), before[key].float()) for key in found if key not in expected)
 
 
-class TestLabels:
-    """Soft labels, losses, decoding and sampling of the released script."""
-
-    @pytest.fixture
-    def case(self, golden):
-        arrays, _ = golden("aafn_training_a")
-        return {key: torch.as_tensor(value) for key, value in arrays.items()}
-
-    def test_soft_labels(self, case):
-        close(aafn.soft_label_table(), case["output/soft_label_table"], 1e-8)
-        close(aafn.soft_labels(case["input/subscores"]), case["output/soft_labels"], 1e-8)
-        assert int(aafn.soft_labels(torch.tensor([[3]]), bins=4, width=1.0).argmax()) == 3
-
-    def test_divergence_and_its_scale(self, case):
-        logits, targets = case["input/probabilities"].log().transpose(0, 1), case["output/soft_labels"]
-        close(aafn.kl_loss(logits, targets), case["output/kl_loss"], 1e-6)
-        torch.testing.assert_close(aafn.kl_loss(logits, targets, "batch"), 32 * aafn.kl_loss(logits, targets))
-
-    def test_divergence_survives_a_probability_of_zero(self):
-        logits = torch.tensor([[[500.0, -500.0] + [0.0] * 30]], requires_grad=True)
-        loss = aafn.kl_loss(logits, aafn.soft_labels(torch.tensor([[3.0]])))
-        loss.backward()
-        assert loss.isfinite()
-        assert logits.grad.isfinite().all()
-
-    def test_cross_entropy_and_class_weights(self, case):
-        logits, scores = case["input/hard_probabilities"].log().transpose(0, 1), case["input/subscores"]
-        weights = aafn.class_weights(scores)
-        close(weights, case["output/class_weights"], 1e-12)
-        close(aafn.cross_entropy(logits, scores, weights, "released"), case["output/weighted_cross_entropy"], 1e-6)
-        close(aafn.cross_entropy(logits, scores, variant="released"), case["output/plain_cross_entropy"], 1e-6)
-
-    def test_released_cross_entropy_cannot_get_below_a_floor(self):
-        sure, scores = 1e4 * torch.eye(4)[None], torch.arange(4)[None]
-        assert float(aafn.cross_entropy(sure, scores)) == 0
-        assert float(aafn.cross_entropy(sure, scores, variant="released")) == pytest.approx(0.744, abs=5e-4)
-
-    def test_decoding(self, case):
-        logits = case["input/probabilities"].log().transpose(0, 1)
-        assert torch.equal(aafn.decode(logits).sum(1), case["output/decoded_phq_score"])
-        hard = case["input/hard_probabilities"].log().transpose(0, 1)
-        assert torch.equal(aafn.decode(hard).sum(1), case["output/decoded_phq_score_hard"])
-
-    def test_released_decoding_misses_the_nearest_centre_in_four_bins(self):
-        logits = torch.eye(32)[None]
-        released, nearest = aafn.decode(logits)[0], aafn.decode(logits, "nearest")[0]
-        assert (released != nearest).nonzero()[:, 0].tolist() == [6, 7, 24, 25]
-        assert nearest[[0, 5, 6, 15, 16, 25, 26, 31]].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-
-    def test_expected_score_is_the_mean_of_the_distribution(self):
-        close(aafn.decode(torch.zeros(1, 1, 32), "expected"), [[1.5]])
-        close(aafn.decode(50 * torch.eye(32)[None, [0, 31]], "expected"), [[0.0, 3.0]])
-        symmetric = aafn.decode(aafn.soft_label_table().log()[:, None], "expected")
-        assert symmetric.diff(dim=0).min() > 0
-
-    def test_sampler_weights(self, case):
-        close(aafn.sampler_weights(case["input/clip_phq_scores"]), case["output/sampler_weights"], 1e-12)
-
-    @pytest.mark.parametrize("scores", [[[4.0]], [[-1.0]], [[0.5]]])
-    def test_scores_that_are_none_are_refused(self, scores):
-        with pytest.raises(ValueError, match="whole numbers from 0 to 3"):
-            aafn.soft_labels(torch.tensor(scores))
-
-    def test_unknown_choices_are_named(self):
-        logits = torch.zeros(1, 8, 4)
-        with pytest.raises(ValueError, match="how 'best': choose released, nearest or expected"):
-            aafn.decode(logits, "best")
-        with pytest.raises(ValueError, match="reduction 'mean': choose released or batch"):
-            aafn.kl_loss(logits, logits, "mean")
-        with pytest.raises(ValueError, match="variant 'x': choose corrected or released"):
-            aafn.cross_entropy(logits, torch.zeros(1, 8), variant="x")
-
-
 @pytest.mark.parametrize(("modalities", "fusion"), [
     *((aafn.MODALITIES, fusion) for fusion in aafn.FUSIONS), (("visual", "text"), "sub_attention"),
     *(((name,), "concatenation") for name in aafn.MODALITIES)])
@@ -340,7 +267,7 @@ def test_every_parameter_gets_a_gradient_or_cannot_matter(modalities, fusion):
     model = small(modalities, fusion)
     logits = model(**small_inputs(modalities))
     assert logits.shape == (6, 3, 32)
-    aafn.kl_loss(logits, aafn.soft_labels(torch.tensor([[0.0, 1, 2], [3, 2, 1]] * 3))).backward()
+    ordinal.kl_loss(logits, ordinal.soft_labels(torch.tensor([[0.0, 1, 2], [3, 2, 1]] * 3))).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad.isfinite().all(), name
         if not name.endswith("top_reverse.weight_hh_l0"):       # meets the zero state only
