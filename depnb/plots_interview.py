@@ -36,15 +36,15 @@ def interview(turns, arrays, starts, rate, corpus, restricted=False):
     frames of the windows; rate: frames a second.
     """
     fig, axes = plt.subplots(3, 1, figsize=(6.6, 4.6), height_ratios=[0.7, 1.4, 1.2])
-    for row, (who, colour) in enumerate((("Participant", ORANGE), ("Ellie", GREY))):
+    for row, (who, colour) in enumerate((("Participant", ORANGE), ("Ellie", GREY)) if not restricted else ()):
         spans = turns[turns["speaker"] == who]
         bars = list(zip(spans["start"], spans["stop"] - spans["start"], strict=True))
         axes[0].broken_barh(bars, (row - 0.4, 0.8), color=colour)
     axes[0].set_yticks([0, 1], ["participant", "interviewer"])
     axes[0].set(xlabel="seconds of the recording", title="who speaks")
-    if restricted:
-        axes[1].text(0.5, 0.5, "withheld", ha="center", va="center", transform=axes[1].transAxes)
-    elif "audio" in arrays:
+    for ax in axes if restricted else ():
+        ax.text(0.5, 0.5, "withheld", ha="center", va="center", transform=ax.transAxes)
+    if not restricted and "audio" in arrays:
         bands, frames = arrays["audio"].shape
         axes[1].imshow(arrays["audio"], origin="lower", aspect="auto", cmap="magma", extent=(0, frames / rate, 0, bands),
                        vmin=-2.5, vmax=2.5)

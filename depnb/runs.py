@@ -281,9 +281,11 @@ def compare(paper, table, metric="mae"):
         if name in finished_runs:
             test = finished_runs[name].metrics["test"]
             key, unit, digits = ("improvement", 100, 0) if metric == "mae" else (metric, 1, 2)
-            row["value"] = value = unit * test[key]
-            row["low"], row["high"] = low, high = [unit * x for x in test.get(f"{key}_interval", [np.nan] * 2)]
-            row[shown] = "{} ({} to {})".format(*(f"{round(x, digits) + 0.0:.{digits}f}" for x in (value, low, high)))
+            found = test[key], *test.get(f"{key}_interval", [None] * 2)
+            value, low, high = (np.nan if x is None else unit * x for x in found)
+            row |= {"value": value, "low": low, "high": high}
+            if np.isfinite(value):
+                row[shown] = "{} ({} to {})".format(*(f"{round(x, digits) + 0.0:.{digits}f}" for x in (value, low, high)))
             row["training"] = duration(finished_runs[name].provenance["training_seconds"])
             if metric == "mae":
                 row |= {"MAE": test["mae"], "mean predictor": test["mean_predictor"]["mae"]}

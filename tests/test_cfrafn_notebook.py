@@ -129,7 +129,7 @@ class TestPredict:
         assert 0 <= found["BDI-II"][0] <= 63
 
     @pytest.mark.parametrize(("parameters", "said"), [
-        ({"checkpoint": "no/such/run"}, "no finished run there"), ({"paper": "aafn"}, "choose cfrafn or sta_drn"),
+        ({"checkpoint": "no/such/run"}, "no finished run there"), ({"paper": "mine"}, "choose cfrafn, sta_drn, aafn"),
         ({"input": "no/such/file.wav"}, "no file ending in .wav, .flac, .mp3, .ogg there")])
     def test_what_is_missing_is_said(self, heard, voices, tmp_path, parameters, said):
         given = {"paper": "cfrafn", "checkpoint": str(heard[0] / "run"), "input": str(voices)} | parameters

@@ -138,3 +138,9 @@ def test_effect_sizes_are_cohens_d():
 def test_what_is_left_out_changes_the_answer_by_its_share():
     x = torch.tensor([[[1.0, 1], [0, 2], [-3, 0]]])
     assert explain.without_each(lambda x: x.sum((1, 2)).numpy(), x).tolist() == [[2, 2, 3]]
+
+
+def test_the_output_of_a_part_is_what_it_gave():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+    x = torch.randn(4, 2)
+    assert torch.equal(explain.output_of(model, "0", input=x), model[0](x))

@@ -74,8 +74,9 @@ def test_every_panel_of_damage_has_every_fusion():
     assert len(looks) == 10
 
 
-def test_a_restricted_interview_shows_turns_and_no_voice_or_face():
+def test_of_a_restricted_interview_only_the_windows_are_shown():
     axes = plots_interview.interview(TURNS, session(), [0], 5.0, LABEL, restricted=True)
+    assert not axes[0].collections
     assert not axes[1].images
     assert len(axes[2].lines) == 1                      # only the border of the window
     assert "withheld" in axes[0].figure.get_suptitle()

@@ -291,7 +291,7 @@ def test_what_extraction_finds_faulty_is_listed_under_pseudonyms(interviews, tmp
     features, problems, remarks = interview.extract(daic_woz.interviews(corpus), tmp_path / "cache", workers=1, step=6)
     corpus.exclude(problems)
     corpus.note(remarks)
-    assert len(features) == len(corpus) == 9
+    assert len(features) == len(corpus) == 13
     assert corpus.modalities()["audio"].sum() == 8
     listed = corpus.problems["problem"].str.cat(sep=" ")
     assert "is not separated by tabs" in listed
@@ -299,3 +299,16 @@ def test_what_extraction_finds_faulty_is_listed_under_pseudonyms(interviews, tmp
     assert not re.search(r"\b30\d\b|_P\b", listed)
     assert isinstance(features[corpus.sessions["session"].iloc[0]]["turns"], np.ndarray)
     assert isinstance(corpus.modalities(), pd.DataFrame)
+
+
+def test_sessions_that_no_table_lists_can_be_predicted(root):
+    for table in root.glob("*.csv"):
+        table.unlink()
+    folders = sorted(p for p in root.iterdir() if p.is_dir())
+    found = daic_woz.unlisted(root)
+    assert set(found) == {p.name[:-2] for p in folders}
+    one = daic_woz.unlisted(folders[0])
+    assert list(one) == [folders[0].name[:-2]]
+    assert one[folders[0].name[:-2]] == found[folders[0].name[:-2]]
+    next(folders[0].glob("*TRANSCRIPT*")).unlink()
+    assert not daic_woz.unlisted(folders[0])

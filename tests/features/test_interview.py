@@ -205,6 +205,21 @@ class TestCorrected:
         assert len(np.unique(moved[:, :68])) == 3
         assert np.abs(moved).max() <= 0.05
 
+    def test_the_other_gender_is_another_voice_of_the_same_session(self, files, cache):
+        given = files | {"shift": 0.0, "skip": ()}
+        options = {"workers": 1, "step": 5}
+        own, _, _ = interview.extract({"a": given, "b": given}, cache, **options)
+        other = interview.other_gender({"a": given, "b": given}, {"a": "female", "b": "male"}, cache, **options)
+        assert other.keys() == {"a shifted", "b shifted"}
+        for name in ("a", "b"):
+            moved = other[f"{name} shifted"]
+            np.testing.assert_array_equal(moved["text"], own[name]["text"])
+            np.testing.assert_array_equal(moved["visual"][:, 68:], own[name]["visual"][:, 68:])
+            assert np.ptp((moved["visual"] - own[name]["visual"])[:, :68], axis=(0, 1)).max() < 1e-6
+            assert np.abs(moved["audio"] - own[name]["audio"]).max() > 0.1
+        assert np.abs(other["a shifted"]["audio"] - other["b shifted"]["audio"]).max() > 0.1
+        assert not interview.other_gender({"a": given}, {"a": "unknown"}, cache, **options)
+
     def test_another_rate_is_resampled(self, files, tmp_path):
         sound, _ = soundfile.read(files["audio"])
         soundfile.write(tmp_path / "b.wav", librosa.resample(sound, orig_sr=RATE, target_sr=48000), 48000)
@@ -257,6 +272,24 @@ class TestWindows:
 
     def test_sessions_too_short_for_the_released_program_have_no_window(self, sessions):
         assert set(interview.Windows(sessions, length=1800, hop=1500, windows="as_released").table["session"]) == {"a"}
+
+    def test_moving_windows_begin_anywhere_and_hold_what_is_there(self, sessions):
+        windows = interview.Windows(sessions, length=300, hop=250)
+        rng = np.random.default_rng(0)
+        seen = [windows.batch([0, 2, 3], rng) for _ in range(20)]
+        whole = sessions["a"]["audio"]
+        starts = [int(np.argmax((whole[:, :, None] == np.asarray(b["audio"][0, :, 0])[:, None, None]).all(0))) for b in seen]
+        assert len(set(starts)) > 10
+        assert max(starts) <= 500 - 150                     # half of a window is there at least
+        for start, batch in zip(starts, seen, strict=True):
+            real = min(300, 500 - start)
+            np.testing.assert_array_equal(batch["audio"][0, :, :real], whole[:, start:start + real])
+            np.testing.assert_array_equal(batch["visual"][0, :real], sessions["a"]["visual"][start:start + real])
+            assert not batch["audio"][0, :, real:].any()
+        assert len({b["text"][0].numpy().tobytes() for b in seen}) > 1          # sentences follow the window
+        assert all(b["present"].tolist() == [[True] * 3, [True] * 3, [False, True, False]] for b in seen)
+        again = interview.Windows(sessions, length=300, hop=250).batch([0, 2, 3], np.random.default_rng(0))
+        assert all(torch.equal(again[k], seen[0][k]) for k in again)
 
     def test_a_window_of_a_memory_map_is_read_alone(self, files, cache):
         arrays = store.read(store.cached(files["transcript"], interview.signals, cache,
@@ -362,7 +395,7 @@ def test_the_command_fills_the_cache(interviews, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["x", str(interviews), "--modality", "interview", "--step", "6", "--workers", "1",
                                       "--cache", str(tmp_path / "cache")])
     command.main()
-    assert "10 of 10 interviews in the cache." in capsys.readouterr().out
+    assert "14 of 14 interviews in the cache." in capsys.readouterr().out
     assert len(list((tmp_path / "cache/signals").iterdir())) == 10
 
 
