@@ -1,8 +1,8 @@
 """What a model of several modalities does when one of them becomes unreliable.
 
 A batch is a dict of tensors, modality -> (B, ...), and `present` (B, modalities) bool in the order of `modalities`; a model
-offers features(**inputs) -> (B, modalities, D), whatever is not given left at zero, and fuse(features, present) -> logits. Only the damaged branch is computed
-again.
+offers features(**inputs) -> (B, modalities, D), zeros for what is not given, and fuse(features, present) -> logits.
+Only the damaged branch is computed again.
 """
 
 import numpy as np
