@@ -17,7 +17,7 @@ from paired import arguments, compare, report
 from torch.utils.data import default_collate
 
 from depnb import training
-from depnb.features import interview, store
+from depnb.features import store
 
 FOLDERS = ("facial_keypoints", "gaze_vectors", "audio/mel-spectrogram", "text")
 FILES, BATCH = 1311, 8                                      # windows of the released training set; of a batch here
@@ -25,7 +25,7 @@ FILES, BATCH = 1311, 8                                      # windows of the rel
 
 def a_session(rng, windows):
     """Arrays of a session as `interview.extract` gives them, as long as so many windows."""
-    frames = interview.LENGTH + (windows - 1) * interview.STRIDE
+    frames = windowing.LENGTH + (windows - 1) * windowing.STRIDE
     said = 10 * windows
     return {"visual": rng.random((frames, 72, 3), np.float32), "audio": rng.random((80, frames), np.float32),
             "text": rng.random((said, 512), np.float32), "span": np.arange(2.0 * said).reshape(-1, 2) * frames / said / 60,
@@ -65,7 +65,7 @@ def main():
         folder = Path(folder)
         for i in range(sessions):
             store.write(folder / "store" / str(300 + i), a_session(rng, int(rng.integers(3, 8))))
-        windows = interview.Windows({entry.name: store.read(entry) for entry in sorted((folder / "store").iterdir())})
+        windows = windowing.Windows({entry.name: store.read(entry) for entry in sorted((folder / "store").iterdir())})
         write_released(folder / "released", windows, files)
         print(f"{len(windows)} windows of {sessions} sessions, {files} files a folder")
         chosen = [rng.choice(len(windows), BATCH, replace=False) for _ in range(batches)]

@@ -148,7 +148,7 @@ def grouped_bars(table, category, series, value, corpus, ylabel, line=None, spre
                yerr=rows[spread] if spread else None, capsize=2, error_kw={"lw": 1})
     if line:
         ax.axhline(line[1], color=GREY, ls="--", label=line[0])
-    names_of = [textwrap.fill(str(c).replace("_", " "), 11) for c in categories]
+    names_of = [textwrap.fill(str(c).replace("_", " "), 11, break_long_words=False) for c in categories]
     slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if len(categories) > 7 else {}
     ax.set_xticks(np.arange(len(categories)), names_of, **slanted)
     ax.set(ylabel=ylabel, title=corpus)

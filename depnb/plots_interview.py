@@ -55,7 +55,7 @@ def interview(turns, arrays, starts, rate, corpus, restricted=False):
         for values, name, colour in ((points[:, 57, 1] - points[:, 51, 1], "mouth: lower lip below upper lip", BLUE),
                                      (points[:, 68:70, 1].mean(1), "gaze: downwards", GREEN)):
             axes[2].plot(seconds, (values - values.mean()) / (values.std() or 1), lw=0.8, color=colour, label=name)
-        axes[2].legend(frameon=False, fontsize=7, ncols=2, loc="upper right")
+        fig.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=2)
     for ax in axes[1:]:
         for start in starts:
             ax.axvline(start / rate, color="black", ls="--", lw=0.8)

@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from depnb.features import __main__ as command
-from depnb.features import interview, store
+from depnb.features import interview, store, windowing
 from tests.conftest import ROOT
 
 RATE = 16000
@@ -88,9 +88,9 @@ class TestReleased:
         np.testing.assert_allclose(made["audio"], reference["output/mel"], atol=1e-4)
 
     def test_windows(self, made, reference):
-        starts = interview.window_starts(136, 60, 30, "as_released")
+        starts = windowing.window_starts(136, 60, 30, "as_released")
         assert len(starts) == reference["output/number_of_windows"] == 4
-        windows = [interview.cut(made, start, 60) for start in starts]
+        windows = [windowing.cut(made, start, 60) for start in starts]
         ends = np.stack([w["visual"][[0, -1]] for w in windows])
         np.testing.assert_allclose(ends, reference["output/visual_windows_first_and_last_frames"], atol=1e-5)
         sums = [w["visual"].sum(dtype=float) for w in windows]
@@ -98,23 +98,23 @@ class TestReleased:
         np.testing.assert_allclose(windows[-1]["audio"], reference["output/last_mel_window"], atol=1e-4)
 
     def test_sentences(self, reference):
-        made = interview.text_windows(reference["input/sentence_embeddings"], np.zeros(4), "as_released")
+        made = windowing.text_windows(reference["input/sentence_embeddings"], np.zeros(4), "as_released")
         np.testing.assert_array_equal(made, reference["output/text_windows"])
 
     @pytest.mark.parametrize(("frames", "count"), [(0, 0), (300, 0), (301, 1), (1800, 1), (1801, 2), (3300, 2), (3301, 3)])
     def test_number_of_windows(self, frames, count):
-        assert len(interview.window_starts(frames, windows="as_released")) == count
-        assert len(interview.window_starts(frames)) == max(count, int(frames > 0))
+        assert len(windowing.window_starts(frames, windows="as_released")) == count
+        assert len(windowing.window_starts(frames)) == max(count, int(frames > 0))
 
     def test_few_sentences_give_their_odd_windows(self):
-        lengths = [(w != 0).any(axis=1).sum() for w in interview.text_windows(np.ones((8, 2)), np.zeros(5), "as_released")]
+        lengths = [(w != 0).any(axis=1).sum() for w in windowing.text_windows(np.ones((8, 2)), np.zeros(5), "as_released")]
         assert lengths == [8, 1, 2, 2, 2]
-        twelve = interview.text_windows(np.arange(24).reshape(12, 2), np.zeros(5), "as_released")
+        twelve = windowing.text_windows(np.arange(24).reshape(12, 2), np.zeros(5), "as_released")
         assert (twelve == twelve[0]).all()
 
     def test_one_window_is_refused(self):
         with pytest.raises(ValueError, match=r"divides by zero here\. Set windows to corrected"):
-            interview.text_windows(np.ones((12, 2)), [3.0], "as_released")
+            windowing.text_windows(np.ones((12, 2)), [3.0], "as_released")
 
     def test_filler_comes_from_the_wrong_columns(self, files):
         table = interview.read_table(files["keypoints"], interview.KEYPOINTS)
@@ -230,9 +230,9 @@ class TestCorrected:
     def test_sentences_are_those_around_the_window(self):
         span = np.c_[np.arange(40) * 10.0, np.arange(40) * 10 + 5]
         sentences = np.arange(40.0)[:, None] * np.ones(3)
-        windows = interview.text_windows(sentences, [0, 200, 390], span=span)
+        windows = windowing.text_windows(sentences, [0, 200, 390], span=span)
         assert windows[:, :, 0].tolist() == [list(range(10)), list(range(15, 25)), list(range(30, 40))]
-        few = interview.text_windows(sentences[1:4], [15.0], span=span[1:4])
+        few = windowing.text_windows(sentences[1:4], [15.0], span=span[1:4])
         assert few[0, :, 0].tolist() == [1, 2, 3] + [0] * 7
 
 
@@ -250,7 +250,7 @@ class TestWindows:
         return made
 
     def test_batches(self, sessions):
-        windows = interview.Windows(sessions, length=300, hop=250)
+        windows = windowing.Windows(sessions, length=300, hop=250)
         assert windows.table["session"].tolist() == ["a", "a", "b", "c"]
         assert windows.table["frames"].tolist() == [300, 250, 200, 200]
         assert windows.table["centre"].tolist() == pytest.approx([5, 12.5, 10 / 3, 10 / 3])
@@ -267,14 +267,14 @@ class TestWindows:
         assert batch["visual"].dtype == batch["audio"].dtype == batch["text"].dtype == torch.float32
 
     def test_one_window_as_released_takes_the_first_sentences(self, sessions):
-        windows = interview.Windows(sessions, length=600, hop=580, windows="as_released")
+        windows = windowing.Windows(sessions, length=600, hop=580, windows="as_released")
         np.testing.assert_array_equal(windows.batch([0])["text"][0], sessions["a"]["text"][:10])
 
     def test_sessions_too_short_for_the_released_program_have_no_window(self, sessions):
-        assert set(interview.Windows(sessions, length=1800, hop=1500, windows="as_released").table["session"]) == {"a"}
+        assert set(windowing.Windows(sessions, length=1800, hop=1500, windows="as_released").table["session"]) == {"a"}
 
     def test_moving_windows_begin_anywhere_and_hold_what_is_there(self, sessions):
-        windows = interview.Windows(sessions, length=300, hop=250)
+        windows = windowing.Windows(sessions, length=300, hop=250)
         rng = np.random.default_rng(0)
         seen = [windows.batch([0, 2, 3], rng) for _ in range(20)]
         whole = sessions["a"]["audio"]
@@ -288,13 +288,13 @@ class TestWindows:
             assert not batch["audio"][0, :, real:].any()
         assert len({b["text"][0].numpy().tobytes() for b in seen}) > 1          # sentences follow the window
         assert all(b["present"].tolist() == [[True] * 3, [True] * 3, [False, True, False]] for b in seen)
-        again = interview.Windows(sessions, length=300, hop=250).batch([0, 2, 3], np.random.default_rng(0))
+        again = windowing.Windows(sessions, length=300, hop=250).batch([0, 2, 3], np.random.default_rng(0))
         assert all(torch.equal(again[k], seen[0][k]) for k in again)
 
     def test_a_window_of_a_memory_map_is_read_alone(self, files, cache):
         arrays = store.read(store.cached(files["transcript"], interview.signals, cache,
                                          **{k: v for k, v in files.items() if k != "transcript"}))
-        one = interview.cut(arrays, 200, 100)
+        one = windowing.cut(arrays, 200, 100)
         np.testing.assert_array_equal(one["visual"][:25], arrays["visual"][200:])
         assert not one["audio"][:, 25:].any()
 
@@ -379,7 +379,7 @@ class TestFaults:
         assert set(features) == {"good", "silent", "mute"}
         assert set(problems) == {"bad/transcript", "silent/audio"}
         assert remarks == {"mute/transcript": "no word of the participant was understood; the session has no text modality."}
-        batch = interview.Windows(features, 300, 250).batch([0, 1, 2])
+        batch = windowing.Windows(features, 300, 250).batch([0, 1, 2])
         assert batch["present"].tolist() == [[False, True, True], [True, False, True], [True, True, False]]
         again, _, _ = interview.extract(sessions, cache, workers=1, step=6)
         np.testing.assert_array_equal(again["good"]["audio"], features["good"]["audio"])
