@@ -17,7 +17,7 @@ from paired import arguments, compare, report
 from torch.utils.data import default_collate
 
 from depnb import training
-from depnb.features import store
+from depnb.features import store, windowing
 
 FOLDERS = ("facial_keypoints", "gaze_vectors", "audio/mel-spectrogram", "text")
 FILES, BATCH = 1311, 8                                      # windows of the released training set; of a batch here
