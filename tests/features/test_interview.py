@@ -396,7 +396,7 @@ def test_the_command_fills_the_cache(interviews, tmp_path, monkeypatch, capsys):
                                       "--cache", str(tmp_path / "cache")])
     command.main()
     assert "14 of 14 interviews in the cache." in capsys.readouterr().out
-    assert len(list((tmp_path / "cache/signals").iterdir())) == 10
+    assert len(list((tmp_path / "cache/signals").iterdir())) == 14
 
 
 def test_sessions_of_the_simulator_come_through_whole(interviews, cache):
