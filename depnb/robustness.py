@@ -41,11 +41,12 @@ def damaged(x, modality, kind, strength, spread=1.0, seed=0):
     return x, kept
 
 
-def sweep(model, batches, modalities, decode, strengths, spreads, seed=0):
+def sweep(model, batches, modalities, decode, strengths, spreads, otherwise, seed=0):
     """Predictions under every kind and strength of damage to every modality -> table modality, kind, strength, y_pred.
 
     batches: list of batches; decode: logits -> totals (B,); strengths: kind -> list, 0 (undamaged) is always there once a
-    modality and kind; spreads: modality -> its standard deviation in training. y_pred (rows,) array in the order of the
+    modality and kind; spreads: modality -> its standard deviation in training; otherwise: the total that is said of a window
+    of which nothing is left, the training mean. y_pred (rows,) array in the order of the
     batches.
     """
     found = []
@@ -63,7 +64,11 @@ def sweep(model, batches, modalities, decode, strengths, spreads, seed=0):
                         if kind != "removal":
                             features[:, number] = model.features(**{modality: x})[:, number]
                         present[:, number] &= kept.to(present.device)
-                        totals.append(decode(model.fuse(features, present)))
+                        left = present.any(1)
+                        total = np.full(len(left), float(otherwise))
+                        if left.any():
+                            total[left.cpu().numpy()] = decode(model.fuse(features[left], present[left]))
+                        totals.append(total)
                     found.append((modality, kind, float(strength), np.concatenate(totals)))
     return pd.DataFrame(found, columns=["modality", "kind", "strength", "y_pred"])
 

@@ -14,7 +14,7 @@ class Mean:
 
     def features(self, **inputs):
         means = {m: x.flatten(1).mean(1, keepdim=True) for m, x in inputs.items()}
-        return torch.stack([means.get(m, torch.zeros(6, 1)) for m in MODALITIES], 1)
+        return torch.stack([means.get(m, torch.zeros(len(next(iter(means.values()))), 1)) for m in MODALITIES], 1)
 
     def fuse(self, features, present):
         return (features[..., 0] * present).sum(1)
@@ -62,13 +62,21 @@ def test_impossible_damage_is_refused(kind, strength, message):
 
 def test_sweep_changes_only_the_damaged_modality(batches):
     table = robustness.sweep(Mean(), batches, MODALITIES, decode, {"noise": [1.0], "dropout": [1.0], "removal": [1.0]},
-                             {"visual": 1.0, "audio": 1.0})
+                             {"visual": 1.0, "audio": 1.0}, 7.0)
     assert len(table) == 2 * 3 * 2
     found = table.set_index(["modality", "kind", "strength"])["y_pred"]
     means = {m: np.concatenate([b[m].flatten(1).mean(1) for b in batches]) for m in MODALITIES}
     assert np.allclose(found["visual", "noise", 0.0], means["visual"] + means["audio"], atol=1e-6)
     assert np.allclose(found["visual", "removal", 1.0], means["audio"], atol=1e-6)
     assert np.allclose(found["audio", "dropout", 1.0], means["visual"], atol=1e-6)
+
+
+def test_of_a_window_of_which_nothing_is_left_the_mean_is_said(batches):
+    batches[1]["present"][2] = torch.tensor([True, False])
+    table = robustness.sweep(Mean(), batches, MODALITIES, decode, {k: [1.0] for k in robustness.KINDS},
+                             {"visual": 1.0, "audio": 1.0}, 7.0).set_index(["modality", "kind", "strength"])["y_pred"]
+    assert table["visual", "removal", 1.0][8] == 7.0
+    assert (table["visual", "removal", 1.0][:8] != 7.0).all()
 
 
 def test_reliance_is_what_is_lost_without_a_modality(batches):
