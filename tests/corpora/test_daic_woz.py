@@ -292,7 +292,7 @@ def test_what_extraction_finds_faulty_is_listed_under_pseudonyms(interviews, tmp
     corpus.exclude(problems)
     corpus.note(remarks)
     assert len(features) == len(corpus) == 13
-    assert corpus.modalities()["audio"].sum() == 8
+    assert corpus.modalities()["audio"].sum() == 12
     listed = corpus.problems["problem"].str.cat(sep=" ")
     assert "is not separated by tabs" in listed
     assert "truncated" in listed
