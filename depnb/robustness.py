@@ -46,8 +46,7 @@ def sweep(model, batches, modalities, decode, strengths, spreads, otherwise, see
 
     batches: list of batches; decode: logits -> totals (B,); strengths: kind -> list, 0 (undamaged) is always there once a
     modality and kind; spreads: modality -> its standard deviation in training; otherwise: the total that is said of a window
-    of which nothing is left, the training mean. y_pred (rows,) array in the order of the
-    batches.
+    of which nothing is left, the training mean. y_pred (rows,) array in the order of the batches.
     """
     found = []
     with torch.inference_mode():

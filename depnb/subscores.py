@@ -9,10 +9,10 @@ import numpy as np
 from scipy import stats
 
 from depnb import classification
+from depnb.corpora.corpus import PHQ8
+from depnb.corpora.corpus import PHQ8_ITEMS as ITEMS
 from depnb.evaluation import evaluate_regression, interval, regression
 
-ITEMS = ("no_interest", "depressed", "sleep", "tired", "appetite", "failure", "concentrating", "moving")
-CUTOFF, HIGHEST = 10, 24        # of the PHQ-8 total (Kroenke et al. 2009)
 DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "mcc", "kappa", "roc_auc",
              "average_precision")       # what a total that is no probability can be judged by
 
@@ -39,8 +39,8 @@ def per_participant(table):
 
 def decisions(y_true, y_pred):
     """Metrics of DECISIONS for totals 0 to 24, depressed from 10 -> dict; the AUC ranks people by the predicted total."""
-    found = classification.classification(np.asarray(y_true) >= CUTOFF, np.clip(y_pred, 0, HIGHEST) / HIGHEST,
-                                          CUTOFF / HIGHEST)
+    found = classification.classification(np.asarray(y_true) >= PHQ8.cutoff, np.clip(y_pred, 0, PHQ8.high) / PHQ8.high,
+                                          PHQ8.cutoff / PHQ8.high)
     return {name: found[name] for name in DECISIONS}
 
 
@@ -57,9 +57,9 @@ def evaluate(table, train, seed=0):
     found = evaluate_regression(people, constant, seed)
     found["median_predictor"] = regression(people["y_true"], np.full(len(people), median))
     found |= decisions(people["y_true"], people["y_pred"])
-    judged = people.assign(y_true=(people["y_true"] >= CUTOFF).astype(int),
-                           y_pred=people["y_pred"].clip(0, HIGHEST) / HIGHEST)
-    bounds = classification.intervals(judged, CUTOFF / HIGHEST, seed)
+    judged = people.assign(y_true=(people["y_true"] >= PHQ8.cutoff).astype(int),
+                           y_pred=people["y_pred"].clip(0, PHQ8.high) / PHQ8.high)
+    bounds = classification.intervals(judged, PHQ8.cutoff / PHQ8.high, seed)
     found |= {f"{name}_interval": bounds[name] for name in DECISIONS}
     found["depressed"] = int(judged["y_true"].sum())
     found["never"] = decisions(people["y_true"], np.zeros(len(people)))
@@ -81,7 +81,7 @@ def item_errors(people, train, name, seed=0):
             "mean_predictor": float((pair["y_true"] - always).abs().mean())}
 
 
-def as_released(table, cutoff=CUTOFF):
+def as_released(table, cutoff=PHQ8.cutoff):
     """The authors' decisions from whole-number totals of windows (main_inference.py) -> one row a participant.
 
     decision: depressed when at least half of the windows are (a tie counts as depressed); y_pred: mean of the windows'
@@ -92,7 +92,7 @@ def as_released(table, cutoff=CUTOFF):
     return found.assign(y_pred=np.trunc(found["y_pred"]), decision=rows["decision"].mean() >= 0.5).reset_index()
 
 
-def released_metrics(y_true, y_pred, decision=None, cutoff=CUTOFF):
+def released_metrics(y_true, y_pred, decision=None, cutoff=PHQ8.cutoff):
     """The numbers of the authors' inference script -> dict; undefined ones are NaN, where their script stops.
 
     y_true, y_pred (n,) totals; decision (n,) bool, None: y_pred at or above the cut-off.

@@ -26,6 +26,7 @@ class Scale:
 
 BDI2 = Scale("BDI-II", 0, 63, 14)   # Beck et al. 1996: 14 and above is at least mild depression
 PHQ8 = Scale("PHQ-8", 0, 24, 10)    # Kroenke et al. 2009
+PHQ8_ITEMS = ("no_interest", "depressed", "sleep", "tired", "appetite", "failure", "concentrating", "moving")
 CLASS = Scale("class", 0, 1, 1)     # no score, only two groups
 
 

@@ -13,10 +13,9 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from depnb.corpora.corpus import MARKER, PHQ8, Corpus
+from depnb.corpora.corpus import MARKER, PHQ8, PHQ8_ITEMS, Corpus
 
-ITEMS = ["phq8_no_interest", "phq8_depressed", "phq8_sleep", "phq8_tired", "phq8_appetite", "phq8_failure",
-         "phq8_concentrating", "phq8_moving"]
+ITEMS = [f"phq8_{name}" for name in PHQ8_ITEMS]
 PARTS = {"AUDIO.wav": "audio", "TRANSCRIPT.csv": "transcript", "CLNF_features3D.txt": "keypoints",
          "CLNF_features.txt": "keypoints_2d", "CLNF_gaze.txt": "gaze", "CLNF_pose.txt": "pose",
          "CLNF_AUs.txt": "action_units"}

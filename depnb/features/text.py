@@ -71,6 +71,11 @@ def _check(turns):
                              "beginning of the recording. Correct the file, or leave the session out.")
 
 
+def _written(transcript):
+    """The participant's turns from which no name was removed."""
+    return transcript[(transcript["speaker"] == "Participant") & ~transcript["value"].str.contains(SCRUBBED, regex=False)]
+
+
 def participant_turns(transcript, shift=0.0, skip=(), windows="corrected"):
     """The participant's turns -> table with start, stop (seconds of the recording), value; how many were cut.
 
@@ -79,8 +84,7 @@ def participant_turns(transcript, shift=0.0, skip=(), windows="corrected"):
     0. corrected: marks of synchronisation are left out, turns ordered in time, and one that overlaps the next ends
     where that begins. Raises ValueError when nothing is left, or when more than half of all speech overlaps.
     """
-    said = transcript[(transcript["speaker"] == "Participant") & ~transcript["value"].str.contains(SCRUBBED, regex=False)]
-    said = said.drop(columns="speaker").reset_index(drop=True)
+    said = _written(transcript).drop(columns="speaker").reset_index(drop=True)
     said[["start", "stop"]] += shift
     for begin, end in skip:
         said = said[(said["stop"] <= begin) | (said["start"] >= end)]
@@ -116,8 +120,7 @@ def sentences(transcript, encoder="hashed", vectors=None, weights=None, shift=0.
     if said.empty:
         encoded = np.empty((0, WIDTH))
     elif encoder == "use":
-        written = (table["speaker"] == "Participant") & ~table["value"].str.contains(SCRUBBED, regex=False)
-        encoded = _stored_vectors(vectors, int(written.sum()))[said.index]
+        encoded = _stored_vectors(vectors, len(_written(table)))[said.index]
     elif encoder == "hashed":
         encoded = hashed(said["value"])
     else:

@@ -13,6 +13,11 @@ from depnb.features.interview import BANDS, FPS, MODALITIES, POINTS, frame_numbe
 LENGTH, STRIDE, SENTENCES = 1800, 1500, 10                 # frames of a window; frames from one to the next; in each
 
 
+def in_frames(seconds, overlap, step=1):
+    """Length and hop, in frames as stored, of windows of so many seconds that overlap -> (int, int)."""
+    return seconds * FPS // step, (seconds - overlap) * FPS // step
+
+
 def window_starts(frames, length=LENGTH, hop=STRIDE, windows="corrected"):
     """First frames of the windows of a session of so many frames -> (n,) int; the last window may reach beyond its end.
 

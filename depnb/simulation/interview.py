@@ -46,7 +46,7 @@ PRESENT = {"04": 1.2, "12": 1.2, "15": 0.9, "23": 0.9, "28": 0.9, "45": 0.5}    
 
 
 def plan(root, arguments):
-    """What is to be written: (jobs for `write_session`, planted truth); tables of labels are written at once."""
+    """(jobs for `write_session`, planted truth); the tables of labels are written here."""
     seed, seconds, effect = arguments["seed"], arguments["seconds"], arguments["effect"]
     if seconds < SHORTEST:
         raise ValueError(f"seconds: {seconds:g}. An interview about eight items needs at least {SHORTEST:g} of speech.")

@@ -236,6 +236,11 @@ class TestCorrected:
         assert few[0, :, 0].tolist() == [1, 2, 3] + [0] * 7
 
 
+def test_length_and_hop_are_whole_frames_as_stored():
+    assert windowing.in_frames(60, 10) == (windowing.LENGTH, windowing.STRIDE)
+    assert windowing.in_frames(8, 2, step=7) == (34, 25)
+
+
 class TestWindows:
     """Batches equal what is stored, with zeros and flags where there is nothing."""
 
