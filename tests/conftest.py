@@ -89,3 +89,16 @@ def interviewed(tmp_path_factory, interviews, cache):
 
     folder = tmp_path_factory.mktemp("interviewed")
     return folder, execute(folder, notebook="aafn", data_root=str(interviews), cache_dir=str(cache))
+
+
+@pytest.fixture
+def house_style():
+    """The house style while a test draws; its figures are closed afterwards."""
+    import matplotlib.pyplot as plt
+
+    from depnb import plots
+
+    plots.use_house_style()
+    yield
+    plt.close("all")
+    plt.rcdefaults()

@@ -19,6 +19,11 @@ TINY_INTERVIEWS = {"epochs": 2, "frame_step": 15, "window_seconds": 8, "overlap_
                    "lstm_width": 4, "width": 8, "planes": 1, "base_width": 64, "batch_size": 8, "workers": 2}
 
 
+def metrics_of(folder):
+    """What the run below `folder` measured."""
+    return json.loads((folder / "run/metrics.json").read_text())
+
+
 def command(folder, parameters, notebook="sta_drn"):
     return [sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", "--cwd", str(ROOT),
             str(ROOT / f"notebooks/{notebook}.ipynb"), str(folder / "out.ipynb"), "-y", json.dumps(parameters)]

@@ -1,6 +1,5 @@
 """The chapter on interviews and its predictions, as a user runs them: by papermill, on a few seconds of talk."""
 
-import json
 import re
 import shutil
 
@@ -9,17 +8,13 @@ import pandas as pd
 import pytest
 
 from depnb.subscores import ITEMS
-from tests.papermilled import execute
+from tests.papermilled import execute, metrics_of
 from tests.test_notebooks import error_of, texts
 
 
 @pytest.fixture(scope="module")
 def here(interviews, cache):
     return {"notebook": "aafn", "data_root": str(interviews), "cache_dir": str(cache)}
-
-
-def metrics_of(folder):
-    return json.loads((folder / "run/metrics.json").read_text())
 
 
 class TestRun:

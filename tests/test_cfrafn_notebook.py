@@ -10,17 +10,13 @@ import pytest
 import soundfile
 from sklearn.metrics import roc_auc_score
 
-from tests.papermilled import execute
+from tests.papermilled import execute, metrics_of
 from tests.test_notebooks import error_of, texts
 
 
 @pytest.fixture(scope="module")
 def here(voices, cache):
     return {"notebook": "cfrafn", "data_root": str(voices), "cache_dir": str(cache)}
-
-
-def metrics_of(folder):
-    return json.loads((folder / "run/metrics.json").read_text())
 
 
 class TestRun:

@@ -1,6 +1,5 @@
 """Figures: what is drawn, that it is labelled, and that nothing of a restricted corpus is shown."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from depnb import plots
 from depnb.corpora.corpus import BDI2
+from tests.figures import assert_readable
 
 LABEL = "simulated AVEC 2014, effect 1"
 HISTORY = pd.DataFrame({"epoch": range(6), "train_loss": np.linspace(1, 0.4, 6),
@@ -21,12 +21,7 @@ MANY = pd.DataFrame({"method": np.repeat([f"pause_length_{i}" for i in range(12)
 ESTIMATES = pd.DataFrame({"name": ["x", "y"], "value": [10.0, -5], "low": [2.0, -9], "high": [19.0, 1]})
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    plots.use_house_style()
-    yield
-    plt.close("all")
-    plt.rcdefaults()
+pytestmark = pytest.mark.usefixtures("house_style")
 
 
 def clips(n=3, size=8):
@@ -62,14 +57,7 @@ def test_says_where_it_comes_from_and_labels_its_axes(chart):
 @pytest.mark.parametrize("chart", CHARTS)
 def test_no_text_is_cut_off_or_drawn_over_another(chart):
     figure = CHARTS[chart]().figure
-    figure.canvas.draw()
-    texts = [t for ax in figure.axes for t in (ax.title, ax.xaxis.label, ax.yaxis.label) if t.get_text()]
-    texts += figure.axes[0].get_xticklabels() if chart == "bars" else []
-    boxes = [t.get_window_extent() for t in texts] + [legend.get_window_extent() for legend in figure.legends]
-    for i, box in enumerate(boxes):
-        assert min(box.x0, box.y0) >= 0, (i, texts)
-        assert np.less_equal(box.max, figure.bbox.max).all(), (i, texts)
-        assert not any(box.overlaps(other) for other in boxes[:i]), (i, texts)
+    assert_readable(figure, figure.axes[0].get_xticklabels() if chart == "bars" else [])
 
 
 def test_the_kept_epoch_is_the_one_with_the_lowest_validation_error():
