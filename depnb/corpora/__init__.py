@@ -5,15 +5,24 @@ from pathlib import Path
 
 from depnb.corpora.avec import open_avec, open_frame_folder
 from depnb.corpora.daic_woz import open_daic_woz
+from depnb.corpora.dvlog import open_dvlog
 from depnb.corpora.speech_folder import open_speech_folder
 
+
+def _open_lmvd(root):
+    from depnb.corpora.lmvd import open_lmvd  # here, not at the top: the module is a command as well
+
+    return open_lmvd(root)
+
+
 OPENERS = {"avec2013": partial(open_avec, "avec2013"), "avec2014": partial(open_avec, "avec2014"),
-           "frame_folder": open_frame_folder, "speech_folder": open_speech_folder, "daic_woz": open_daic_woz}
+           "frame_folder": open_frame_folder, "speech_folder": open_speech_folder, "daic_woz": open_daic_woz,
+           "dvlog": open_dvlog, "lmvd": _open_lmvd}
 
 
 def open(name, root, **options):
-    """The corpus called `name` (avec2013, avec2014, frame_folder, speech_folder, daic_woz) under the folder `root`
-    -> Corpus.
+    """The corpus called `name` (avec2013, avec2014, frame_folder, speech_folder, daic_woz, dvlog, lmvd) under the folder
+    `root` -> Corpus.
 
     options: of speech_folder, `pattern`. Raises ValueError for an unknown name, FileNotFoundError when the folder is
     missing or holds nothing of the kind.

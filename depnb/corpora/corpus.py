@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 MARKER = "SIMULATED.json"           # in the root of a simulated tree; a tree without it counts as licensed
 SPLITS = ("train", "validation", "test")
+GENDERS = {"female": "female", "male": "male", "f": "female", "m": "male"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Corpus:
         self.sessions = table[columns].sort_values("session", ignore_index=True)
         self._private = [(rename("S", session) if session else "all", path, sentence)
                          for session, path, sentence in problems]
-        shown = [(name, sentence.replace(session, name) if session else sentence) for (session, _, _), (name, _, sentence)
+        shown = [(name, _renamed(sentence, session, name) if session else sentence) for (session, _, _), (name, _, sentence)
                  in zip(problems, self._private, strict=True)]
         self.problems = pd.DataFrame(shown, columns=["session", "problem"])
 
@@ -151,6 +153,16 @@ class Corpus:
         session, part = recording.split("/")
         events = self.truth["sessions"][session]["videos"][part]["cue_frames"]
         return {cue: np.array([any(a <= f <= b for a, b in spans) for f in frames]) for cue, spans in events.items()}
+
+    def cue_rows(self, session):
+        """Which rows (seconds) of a vlog carry planted cues: {"slow": {modality: (T,) bool}, "short": {...}}; {} without
+        planted truth."""
+        if self.truth is None:
+            return {}
+        planted = self.truth["sessions"][session]
+        rows = np.arange(int(planted["seconds"]))
+        return {kind: {modality: np.any([(a <= rows) & (rows <= b) for a, b in spans] or [rows < 0], axis=0)
+                       for modality, spans in planted[kind].items()} for kind in ("slow", "short")}
 
     def shared_participants(self):
         """How many participants two official splits share: one row a pair of splits."""
@@ -221,6 +233,12 @@ class Session:
 
         return read_audio(self._files[part])
 
+    def features(self, part):
+        """Features that the owners extracted, one row a second: part acoustic or visual -> (T, F) float32."""
+        from depnb.features.vlog import read
+
+        return read(self._files[part])
+
     def transcript(self, part="transcript"):
         """What was said -> table with start, stop (seconds, as written), speaker, value; one row a turn."""
         from depnb.features.interview import read_transcript
@@ -242,6 +260,34 @@ class Session:
 
 def pseudonym(kind, value, key):
     return f"{kind}-{hmac.new(key, str(value).encode(), 'sha256').hexdigest()[:8]}"
+
+
+def _renamed(sentence, session, name):
+    """The sentence with `name` in place of the session, where that stands alone: session 5 is not in 25."""
+    return re.sub(rf"(?<![A-Za-z0-9]){re.escape(session)}(?![A-Za-z0-9])", lambda _: name, sentence)
+
+
+def by_gender(split, corpus, train="both", test="both"):
+    """A split without the sessions of the other gender: of train and validation by `train`, of test by `test` -> Series.
+
+    split: Series by session; train, test: both, female (f) or male (m). Raises ValueError for another value, for a corpus
+    that does not tell genders, and when nothing is left of a part.
+    """
+    gender = corpus.sessions.set_index("session")["gender"][split.index]
+    for parts, wanted in ((SPLITS[:2], train), (SPLITS[2:], test)):
+        if wanted.lower() == "both":
+            continue
+        if wanted.lower() not in GENDERS:
+            raise ValueError(f"gender {wanted!r}: choose both, female (f) or male (m).")
+        if (gender == "unknown").all():
+            raise ValueError(f"{corpus.name}: tells no genders, so {wanted} cannot be chosen. Choose both.")
+        kept = ~split.isin(parts) | (gender == GENDERS[wanted.lower()])
+        empty = [part for part in parts if part in set(split) and part not in set(split[kept])]
+        if empty:
+            raise ValueError(f"{corpus.name}: no session of gender {wanted} in {' and '.join(empty)}. Choose both, or "
+                             "another fold.")
+        split, gender = split[kept], gender[kept]
+    return split
 
 
 def audit(participants, split):

@@ -1,0 +1,35 @@
+"""D-Vlog as distributed: feature arrays of vlogs, depressed or not, one row a second (Yoon et al. 2022).
+
+labels.csv                     index,label,duration,gender,fold
+<id>/<id>_acoustic.npy         (T, 25) openSMILE's low-level descriptors
+<id>/<id>_visual.npy           (T, 136) 68 landmarks, all x then all y
+
+The table may lack its header: columns are then taken by position, as the released loader does throughout.
+"""
+
+from collections import defaultdict
+
+from depnb.corpora.vlogs import arrays, find_table, open_vlogs, read_rows
+
+COLUMNS = ("index", "label", "duration", "gender", "fold")
+LABELS = {"depression": 1, "normal": 0, "non-depression": 0, "nondepression": 0, "non_depression": 0}
+EXPECTED = {"acoustic": "{0}/{0}_acoustic.npy", "visual": "{0}/{0}_visual.npy"}
+
+
+def open_dvlog(root):
+    """D-Vlog under `root` -> Corpus of parts acoustic and visual, by class, with the official split.
+
+    Vlogs with a fault are left out and listed in `problems`; arrays are looked at by `features.vlog.load`. Raises
+    FileNotFoundError without a table, ValueError when the table is another one or no vlog can be used.
+    """
+    table = find_table(root, ("labels.csv",))
+    listed = read_rows(table, ("index", "label", "gender", "fold"), COLUMNS)
+    found, inhabited = defaultdict(dict), set()
+    for path in arrays(root):
+        vlog, _, part = path.stem.rpartition("_")
+        if part in EXPECTED:
+            found[vlog].setdefault(part, []).append(path)
+            inhabited.update(path.parents)
+    folders = {p.name: p for p in table.parent.iterdir()
+               if p.is_dir() and p not in inhabited and not p.name.startswith((".", "__"))}
+    return open_vlogs("D-Vlog", root, table, listed, LABELS, found, EXPECTED, folders)

@@ -1,0 +1,232 @@
+"""Feature arrays of vlogs (D-Vlog, LMVD): checked, scaled, cropped, and put into padded batches.
+
+A row is a second. Differs from the released loader: what is padding follows from the lengths, not from rows that sum to
+zero; training items may be cropped anew every epoch; items of similar length may share a batch. Its own crops and its mask
+are here to compare with.
+"""
+
+import random
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+WIDTHS = {"dvlog": {"acoustic": 25, "visual": 136}, "lmvd": {"acoustic": 128, "visual": 136}}
+SHORTEST = {"dvlog": 500, "lmvd": 400}      # rows of the shortest released crop
+TOLERANCE = 5       # rows: sound and picture of one file end a second or two apart; more, and they are of different files
+
+
+def read(path, width=None):
+    """One array of features -> (T, width) float32, T >= 1. width None: any.
+
+    Raises ValueError, without the file's name, for what is no array of finite numbers of this shape. Objects are never
+    unpickled.
+    """
+    again, shape = "Copy it again from the corpus, or extract it again.", f"expected (seconds, {width or 'features'})"
+    try:
+        with open(path, "rb") as file:
+            pickled = file.read(1) == b"\x80"
+        array = None if pickled else np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror or error}). Check the file and its permissions.") from None
+    except (ValueError, EOFError) as error:
+        pickled, array = "Python objects" in str(error), None
+    if pickled:
+        raise ValueError("holds pickled Python objects, which may run code when read: refused; expected an array of "
+                         "numbers. Save it again as float32, with the program that made it.")
+    if array is None:
+        raise ValueError(f"not a whole .npy file (empty, truncated or of another format); {shape}. {again}")
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"holds {array.dtype.name}, no real numbers; {shape}. {again}")
+    if array.ndim != 2 or array.shape[1] != (width or array.shape[1]):
+        raise ValueError(f"has the shape {array.shape}; {shape}. {again}")
+    if not array.size:
+        raise ValueError(f"has the shape {array.shape}: there is nothing in it. {again}")
+    with np.errstate(over="ignore"):
+        array = np.array(array, np.float32)
+    wrong = np.count_nonzero(~np.isfinite(array))
+    if wrong:
+        raise ValueError(f"{wrong} of {array.size} values are NaN or infinite (in float32). Extract it again, or leave the "
+                         "vlog out.")
+    return array
+
+
+def together(acoustic, visual):
+    """Sound and picture of one vlog, both cut to the shorter from the start. (Ta, Fa), (Tv, Fv) -> (T, Fa), (T, Fv).
+
+    Raises ValueError when the lengths differ by more than TOLERANCE rows.
+    """
+    rows = min(len(acoustic), len(visual))
+    if max(len(acoustic), len(visual)) - rows > TOLERANCE:
+        raise ValueError(f"{len(acoustic)} rows of sound and {len(visual)} of picture; expected one a second of each, at "
+                         f"most {TOLERANCE} apart. Check that both are of this vlog, or leave it out.")
+    return acoustic[:rows], visual[:rows]
+
+
+def load(files, corpus):
+    """Arrays of many vlogs. files: mapping "session/part" -> path, as `Corpus.files` gives it; corpus: dvlog or lmvd.
+
+    -> mapping session -> {"acoustic": (T, Fa), "visual": (T, Fv)} float32; mapping "session/part" -> sentence about what
+    cannot be used, for `Corpus.exclude`. A vlog with one part alone is in neither.
+    """
+    widths, found, problems = WIDTHS[corpus], {}, {}
+    for name, path in tqdm(files.items(), "arrays", delay=2, leave=False):
+        session, _, part = name.rpartition("/")
+        try:
+            found.setdefault(session, {})[part] = read(path, widths[part])
+        except ValueError as error:
+            problems[name] = str(error)
+    arrays = {}
+    for session, parts in found.items():
+        if parts.keys() == widths.keys():
+            try:
+                arrays[session] = dict(zip(("acoustic", "visual"), together(**parts), strict=True))
+            except ValueError as error:
+                problems[f"{session}/visual"] = str(error)
+    return arrays, problems
+
+
+class Scaling:
+    """Every feature to mean 0 and standard deviation 1 over the rows of the training vlogs; a constant one to 0.
+
+    tables: mapping acoustic, visual -> (2, F) float64, mean and standard deviation, which is 0 for a constant feature.
+    """
+
+    def __init__(self, tables):
+        self.tables = tables
+
+    @classmethod
+    def fit(cls, vlogs):
+        """vlogs: list of {"acoustic": (T, Fa), "visual": (T, Fv)}. Raises ValueError when there is none."""
+        if not vlogs:
+            raise ValueError("no vlog to scale by. Check the split and the gender filters.")
+        tables = {}
+        for part in vlogs[0]:
+            rows = sum(len(v[part]) for v in vlogs)
+            mean = sum(v[part].sum(0, dtype=float) for v in vlogs) / rows
+            variance = sum(np.square(v[part] - mean).sum(0) for v in vlogs) / rows
+            varied = np.max([v[part].max(0) for v in vlogs], 0) > np.min([v[part].min(0) for v in vlogs], 0)
+            tables[part] = np.stack([mean, np.where(varied, np.sqrt(variance), 0)])
+        return cls(tables)
+
+    @classmethod
+    def identity(cls, widths):
+        """The scaling that changes nothing, as released. widths: an entry of WIDTHS."""
+        return cls({part: np.stack([np.zeros(width), np.ones(width)]) for part, width in widths.items()})
+
+    def apply(self, vlog):
+        """{"acoustic": (T, Fa), "visual": (T, Fv)} -> the same, scaled, float32."""
+        scaled = {}
+        for part, rows in vlog.items():
+            mean, sd = self.tables[part]
+            scaled[part] = np.divide(rows - mean, sd, out=np.zeros(rows.shape), where=sd > 0).astype(np.float32)
+        return scaled
+
+
+def by_itself(vlog):
+    """Every feature to mean 0 and standard deviation 1 over the rows of this vlog alone; a constant one to 0.
+
+    {"acoustic": (T, Fa), "visual": (T, Fv)} -> the same, float32. What stays is how a voice and a face move; whose they are,
+    which a model of few speakers learns by heart, does not.
+    """
+    return Scaling.fit([vlog]).apply(vlog)
+
+
+def released_crops(lengths, seed=0, shortest=500, tries=5):
+    """The authors' random crops: further training items, drawn once -> list of (session, start, length).
+
+    lengths: mapping session -> rows, in the order of the table. Of each, `tries` times: a random share of its length, kept
+    when that is `shortest` or more (SHORTEST), from a random start that is never the first row. So vlogs of twice the length
+    and more weigh several times as much, those below `shortest` once. The authors set no seed.
+    """
+    rng, crops = random.Random(seed), []
+    for session, rows in lengths.items():
+        for _ in range(tries):
+            length = int(rng.random() * rows)
+            if length >= shortest:
+                crops.append((session, rng.randint(1, rows - length), length))
+    return crops
+
+
+def random_crop(rows, size, rng):
+    """A part of `size` rows anywhere in a vlog, all of it where it is shorter or size is 0 -> (start, length)."""
+    if not 0 < size < rows:
+        return 0, rows
+    return int(rng.integers(rows - size + 1)), size
+
+
+def collate(vlogs):
+    """A batch: zeros at the end of the shorter ones. vlogs: list of {"acoustic": (T, Fa), "visual": (T, Fv)}.
+
+    -> audio (B, T, Fa), visual (B, T, Fv), float32; mask (B, T) bool, True where data is real, from the lengths.
+    """
+    lengths = [len(v["visual"]) for v in vlogs]
+    batch = {"mask": torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]}
+    for name, part in (("audio", "acoustic"), ("visual", "visual")):
+        batch[name] = torch.zeros(len(vlogs), max(lengths), vlogs[0][part].shape[1])
+        for row, vlog in zip(batch[name].numpy(), vlogs, strict=True):
+            row[:len(vlog[part])] = vlog[part]
+    return batch
+
+
+def released_mask(audio, visual):
+    """What the authors' loader takes for data: rows of a batch whose features do not sum to exactly zero -> (B, T) bool."""
+    return torch.cat([visual, audio], dim=-1).sum(-1) != 0
+
+
+def in_order(vlogs, sessions, batch_size, bucketing=True):
+    """Whole vlogs for evaluation -> iterator of (list of sessions, batch of `collate`).
+
+    bucketing: shortest first, which pads least; without, in the order given, as released.
+    """
+    ordered = sorted(sessions, key=lambda s: len(vlogs[s]["visual"])) if bucketing else list(sessions)
+    for i in range(0, len(ordered), batch_size):
+        names = ordered[i:i + batch_size]
+        yield names, collate([vlogs[s] for s in names])
+
+
+class Batches:
+    """Training batches for `training.fit`; what an epoch draws depends on (seed, epoch) alone.
+
+    vlogs: mapping session -> {"acoustic": (T, Fa), "visual": (T, Fv)}, scaled; items: (session, start, length) each, every
+    one once an epoch; labels: mapping session -> 0 or 1. crop: of each item so many rows, elsewhere every epoch (0: all).
+    bucketing: items of similar length share a batch, other ones every epoch. Batches are as even in size as can be.
+    """
+
+    def __init__(self, vlogs, items, labels, batch_size, seed, bucketing=True, crop=0):
+        if not items:
+            raise ValueError("no vlog to train with. Check the split and the gender filters.")
+        self.vlogs, self.items, self.labels, self.batch_size = vlogs, list(items), labels, batch_size
+        self.seed, self.bucketing, self.crop = seed, bucketing, crop
+        lengths = np.array([length for _, _, length in self.items])
+        self.lengths = np.minimum(lengths, crop) if crop else lengths           # as they enter a batch
+
+    def __len__(self):
+        return -(-len(self.items) // self.batch_size)
+
+    def rows(self, epoch):
+        """Which items make each batch of an epoch -> list of arrays of places in `items`."""
+        rng = np.random.default_rng([self.seed, epoch, 0])
+        order = rng.permutation(len(self.items))
+        if not self.bucketing:
+            return np.array_split(order, len(self))
+        about = self.lengths[order] * rng.uniform(0.9, 1.1, len(order))
+        buckets = np.array_split(order[np.argsort(about)], len(self))
+        return [buckets[i] for i in rng.permutation(len(buckets))]
+
+    def padding(self, epoch):
+        """Share of an epoch's batches that is padding, 0 to 1."""
+        return 1 - self.lengths.sum() / sum(len(rows) * self.lengths[rows].max() for rows in self.rows(epoch))
+
+    def __call__(self, epoch):
+        """Batches of one epoch: see `collate`; label (B,) float32; row (B,), places in `items`; session, list of names."""
+        rng = np.random.default_rng([self.seed, epoch, 1])
+        for rows in self.rows(epoch):
+            names, vlogs = [], []
+            for session, start, length in (self.items[i] for i in rows):
+                first, size = random_crop(length, self.crop, rng)
+                part = slice(start + first, start + first + size)
+                names.append(session)
+                vlogs.append({name: a[part] for name, a in self.vlogs[session].items()})
+            yield collate(vlogs) | {"label": torch.tensor([float(self.labels[s]) for s in names]),
+                                    "row": torch.from_numpy(rows), "session": names}

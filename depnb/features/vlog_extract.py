@@ -1,0 +1,138 @@
+"""A vlog's sound and picture, one row a second, as D-Vlog and LMVD describe it (DynMultiDep).
+
+    sound -> openSMILE's 25 low-level descriptors, 100 a second -> mean of each second         D-Vlog, acoustic
+    sound -> VGGish embedding of each second, or log-mel statistics in its place               LMVD, acoustic
+    video -> first frame of each second -> FaceMesh -> 68 points, all x then all y             both, visual
+
+Neither corpus ships the program that made its arrays: how a second is cut is our reading. A last part of half a second
+and more counts as a second, a shorter one is dropped.
+"""
+
+import functools
+
+import numpy as np
+
+
+def seconds_of(duration):
+    """Rows of a recording of `duration` seconds: whole seconds, and a last part of at least half of one."""
+    return int(duration + 0.5)
+
+
+@functools.lru_cache(maxsize=1)
+def _opensmile():
+    import opensmile  # here, not at the top: half a second to import
+
+    return opensmile.Smile(feature_set=opensmile.FeatureSet.eGeMAPSv02,
+                           feature_level=opensmile.FeatureLevel.LowLevelDescriptors)
+
+
+def acoustic_names():
+    """Names of the 25 acoustic columns of D-Vlog, in openSMILE's order."""
+    return list(_opensmile().feature_names)
+
+
+def _sound(path):
+    """Samples, rate in Hz, and rows. Raises AudioError, also for less than half a second."""
+    from depnb.features import speech  # here, not at the top: what needs no sound is spared librosa and torch
+
+    samples, rate = speech.read_audio(path)
+    if not seconds_of(len(samples) / rate):
+        raise speech.AudioError(f"{len(samples) / rate:.2f} s of sound; expected half a second at least. Leave it out.")
+    return speech.in_range(samples), rate, seconds_of(len(samples) / rate)
+
+
+def acoustic(path):
+    """eGeMAPSv02 low-level descriptors (Eyben et al. 2016), mean of each second -> {"acoustic": (T, 25) float32}.
+
+    Raw units. Where the voice is silent or unvoiced openSMILE gives pitch, jitter, shimmer, harmonics and formants' levels
+    as it does (0, or its lowest value), and so they enter the mean. Raises AudioError for a silent, truncated or too short
+    recording and one with NaN.
+    """
+    samples, rate, rows = _sound(path)
+    frames = _opensmile().process_signal(samples, rate).to_numpy(float)         # (n, 25), one every 10 ms
+    starts = np.minimum(np.arange(rows) * 100, len(frames) - 1)
+    counts = np.diff(np.r_[starts, min(len(frames), 100 * rows)])
+    return {"acoustic": (np.add.reduceat(frames[:100 * rows], starts) / counts[:, None]).astype(np.float32)}
+
+
+acoustic.version = 1
+
+
+def logmel(path, network=None, pca=None):
+    """VGGish of each second, or log-mel statistics where network is None -> {"acoustic": (T, 128) float32}.
+
+    network, pca: files as `vggish.locate` finds them; pca None: embeddings without post-processing. An example is the first
+    0.96 s of a second; a last second that is not whole begins earlier instead. Raises AudioError as `acoustic`,
+    and for less than a second.
+    """
+    import librosa
+
+    from depnb.features import speech, vggish
+
+    samples, rate, rows = _sound(path)
+    if len(samples) < rate:
+        raise speech.AudioError(f"{len(samples) / rate:.2f} s of sound; expected a second at least. Leave it out.")
+    samples = librosa.resample(samples, orig_sr=rate, target_sr=vggish.RATE)
+    starts = np.minimum(np.arange(rows) * vggish.RATE, len(samples) - vggish.RATE)
+    examples = [vggish.examples(samples[s:s + vggish.RATE], vggish.RATE) for s in starts]       # each (1, 96, 64)
+    if network is None:
+        return {"acoustic": np.stack([vggish.logmel_statistics(e) for e in examples])}
+    embedded = vggish.embed([np.concatenate(examples)], network)[0]
+    return {"acoustic": (vggish.postprocess(embedded, pca) if pca else embedded).numpy()}
+
+
+logmel.version = 1
+
+
+def visual(path, fps=None):
+    """68 landmarks in the first frame of each second -> visual (T, 136) float32 pixels, all x then all y; found (T,) bool.
+
+    path: a video, or a folder of images with its frames a second in fps (None: as the video says). Where found is false the
+    points are interpolated. Raises face.VideoError, also when there is no face in half of the frames.
+    """
+    import cv2
+
+    from depnb.features import face
+
+    cv2.setNumThreads(1)                                        # the processes share the cores already
+    rate, seen = fps or _frame_rate(path), 0
+
+    def first_frames():                                         # one at a time: a vlog does not fit into memory
+        nonlocal seen
+        second = 0
+        for frame in face.read_frames(path):
+            if seen >= second * rate:
+                second += 1
+                yield frame
+            seen += 1
+
+    mesh = face.face_mesh(first_frames())
+    mesh, found = face.fill_gaps(mesh[:max(1, seconds_of(seen / rate))])
+    points = mesh[:, face.SIXTY_EIGHT, :2]                      # (T, 68, 2)
+    return {"visual": points.transpose(0, 2, 1).reshape(len(points), 136), "found": found}
+
+
+visual.version = 1
+
+
+def _frame_rate(path):
+    import cv2
+
+    from depnb.features import face
+
+    with face.quiet_stderr():
+        rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
+    if not 1 <= rate <= 240:
+        raise face.VideoError(f"its frame rate is {rate:g} a second; expected a video. Convert it again, or give fps.")
+    return rate
+
+
+def standardised(visual):
+    """Each row to mean 0 and standard deviation 1 (ddof 0) over its 136 numbers, as LMVD; a constant row becomes zeros.
+
+    x and y share one mean, so that where the face stands in the picture stays in the row. (T, 136) -> (T, 136) float64.
+    """
+    visual = np.asarray(visual, float)
+    centred, spread = visual - visual.mean(1, keepdims=True), visual.std(1, keepdims=True)
+    varied = np.ptp(visual, axis=1, keepdims=True) > 0
+    return np.divide(centred, spread, out=np.zeros_like(visual), where=varied)

@@ -1,0 +1,158 @@
+"""Sound and video of a vlog to one row a second."""
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+
+from depnb.features import face, speech, store, vggish, vlog_extract
+from tests.conftest import GOLDEN
+from tests.features.test_vggish import fresh, weights  # noqa: F401, fixtures
+
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def voice():
+    """6 s of a synthetic voice."""
+    return np.tile(soundfile.read(GOLDEN / "speech_a.flac", dtype="float32")[0], 2)
+
+
+def recorded(path, samples, rate=RATE):
+    soundfile.write(path, samples, rate)
+    return path
+
+
+@pytest.mark.parametrize(("seconds", "rows"), [(0.49, 0), (0.5, 1), (1.49, 1), (1.5, 2), (7, 7)])
+def test_a_last_part_of_half_a_second_is_a_row(seconds, rows):
+    assert vlog_extract.seconds_of(seconds) == rows
+
+
+class TestAcoustic:
+    def test_each_row_is_the_mean_of_the_frames_of_its_second(self, voice, tmp_path):
+        samples = voice[:int(4.7 * RATE)]
+        rows = vlog_extract.acoustic(recorded(tmp_path / "a.flac", samples))["acoustic"]
+        assert rows.shape == (5, 25)
+        assert rows.dtype == np.float32
+        frames = vlog_extract._opensmile().process_file(str(tmp_path / "a.flac"))
+        second = frames.index.get_level_values("start").total_seconds().to_numpy().round(3).astype(int)
+        np.testing.assert_allclose(rows, frames.groupby(second).mean().to_numpy(), rtol=1e-5)
+        assert vlog_extract.acoustic_names() == list(frames)
+        assert "F0semitoneFrom27.5Hz_sma3nz" in list(frames)
+
+    def test_a_short_rest_is_dropped(self, voice, tmp_path):
+        whole = vlog_extract.acoustic(recorded(tmp_path / "a.flac", voice[:3 * RATE]))["acoustic"]
+        longer = vlog_extract.acoustic(recorded(tmp_path / "b.flac", voice[:int(3.4 * RATE)]))["acoustic"]
+        assert longer.shape == whole.shape
+        np.testing.assert_allclose(longer[:2], whole[:2], rtol=1e-3)
+
+    def test_half_a_second_is_enough_and_unvoiced_seconds_have_pitch_0(self, tmp_path):
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, RATE // 2)
+        rows = vlog_extract.acoustic(recorded(tmp_path / "a.wav", noise))["acoustic"]
+        assert rows.shape == (1, 25)
+        assert rows[0, vlog_extract.acoustic_names().index("F0semitoneFrom27.5Hz_sma3nz")] == 0
+
+    @pytest.mark.parametrize(("samples", "said"), [
+        (np.zeros(2 * RATE), "silent"), (np.full(2 * RATE, np.nan), "not numbers"),
+        (np.ones(RATE // 4) * np.tile([0.5, -0.5], RATE // 8), r"0\.25 s of sound; expected half a second")])
+    def test_recordings_that_cannot_be_used(self, tmp_path, samples, said):
+        soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+        for extractor in (vlog_extract.acoustic, vlog_extract.logmel):
+            with pytest.raises(speech.AudioError, match=said):
+                extractor(tmp_path / "a.wav")
+
+    def test_the_cache_takes_it(self, voice, tmp_path):
+        path = recorded(tmp_path / "a.wav", voice[:RATE])
+        (tmp_path / "silent.wav").write_bytes(b"")
+        files = {"a": path, "b": tmp_path / "silent.wav"}
+        for extractor in (vlog_extract.acoustic, vlog_extract.logmel):
+            found, problems = store.extract(files, extractor, tmp_path / "cache", workers=1)
+            assert list(found) == ["a"]
+            assert "the file is empty" in problems["b"]
+
+
+class TestLogmel:
+    def test_statistics_of_each_second(self, voice, tmp_path):
+        rows = vlog_extract.logmel(recorded(tmp_path / "a.flac", voice[:int(3.6 * RATE)]))["acoustic"]
+        assert rows.shape == (4, 128)
+        assert rows.dtype == np.float32
+        second = vggish.examples(soundfile.read(tmp_path / "a.flac", dtype="float32")[0][RATE:2 * RATE], RATE)
+        np.testing.assert_allclose(rows[1], vggish.logmel_statistics(second), rtol=1e-5)
+
+    def test_the_sample_rate_hardly_matters(self, voice, tmp_path):
+        low = vlog_extract.logmel(recorded(tmp_path / "a.wav", voice[:3 * RATE]))["acoustic"]
+        twice = cv2.resize(voice[None, :3 * RATE], (6 * RATE, 1), interpolation=cv2.INTER_LINEAR)[0]
+        high = vlog_extract.logmel(recorded(tmp_path / "b.wav", twice, 2 * RATE))["acoustic"]
+        assert np.corrcoef(low.ravel(), high.ravel())[0, 1] > 0.99
+
+    def test_vggish_where_there_are_weights(self, voice, tmp_path, weights):  # noqa: F811
+        path = recorded(tmp_path / "a.flac", voice[:2 * RATE])
+        _, network, pca = vggish.locate(str(weights), str(tmp_path))
+        plain = vlog_extract.logmel(path, network)["acoustic"]
+        eight_bits = vlog_extract.logmel(path, network, pca)["acoustic"]
+        assert plain.shape == eight_bits.shape == (2, 128)
+        assert (eight_bits == eight_bits.round()).all()
+        assert not np.allclose(plain, vlog_extract.logmel(path)["acoustic"])
+
+    def test_less_than_a_second(self, voice, tmp_path):
+        with pytest.raises(speech.AudioError, match=r"0\.75 s of sound; expected a second at least"):
+            vlog_extract.logmel(recorded(tmp_path / "a.wav", voice[:RATE * 3 // 4]))
+
+
+class TestVisual:
+    def test_landmarks_in_pixels_x_before_y(self, tree):
+        video = sorted(tree.rglob("*_Freeform_video.mp4"))[0]
+        found = vlog_extract.visual(video)
+        assert {name: array.shape for name, array in found.items()} == {"visual": (2, 136), "found": (2,)}
+        assert found["found"].all()
+        points = face.track(video, 30)["landmarks"]
+        np.testing.assert_allclose(found["visual"].reshape(2, 2, 68).transpose(0, 2, 1), points, atol=1e-4)
+
+    @pytest.fixture
+    def counted(self, monkeypatch):
+        """Frames are grey as their number; FaceMesh returns it as every point."""
+        def mesh(frames):
+            return np.array([np.full((478, 3), frame.mean()) for frame in frames], np.float32)
+
+        def write(path, count, fps):
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), fps, (64, 64))
+            for i in range(count):
+                writer.write(np.full((64, 64, 3), i, np.uint8))
+            writer.release()
+            return path
+
+        monkeypatch.setattr(face, "face_mesh", mesh)
+        return write
+
+    @pytest.mark.parametrize(("fps", "count", "frames"), [
+        (30, 89, [0, 30, 60]), (30, 74, [0, 30]), (30, 75, [0, 30, 60]), (12.5, 60, [0, 13, 25, 38, 50]), (25, 5, [0])])
+    def test_the_first_frame_of_each_second(self, counted, tmp_path, fps, count, frames):
+        rows = vlog_extract.visual(counted(tmp_path / "v.avi", count, fps))["visual"]
+        assert rows[:, 0].round().tolist() == frames
+
+    def test_a_folder_of_images_needs_its_frame_rate(self, counted, tmp_path):
+        for i in range(12):
+            cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((8, 8, 3), i, np.uint8))
+        assert vlog_extract.visual(tmp_path, fps=5)["visual"][:, 0].tolist() == [0, 5]
+        with pytest.raises(face.VideoError, match=r"its frame rate is .* a second; expected a video"):
+            vlog_extract.visual(tmp_path)
+
+    def test_videos_that_cannot_be_used(self, tmp_path, counted, monkeypatch):
+        (tmp_path / "text.mp4").write_text("x")
+        with pytest.raises(face.VideoError):
+            vlog_extract.visual(tmp_path / "text.mp4")
+        video = counted(tmp_path / "v.avi", 60, 30)
+        monkeypatch.setattr(face, "face_mesh", lambda frames: np.full((len(list(frames)), 478, 3), np.nan, np.float32))
+        with pytest.raises(face.VideoError, match="no face in any of 2 frames"):
+            vlog_extract.visual(video)
+
+
+class TestStandardised:
+    def test_rows_have_mean_0_and_population_sd_1_and_constant_ones_are_zeros(self):
+        rows = np.random.default_rng(0).normal(300, 40, (5, 136))
+        rows[2], rows[3] = 0.1, 0
+        out = vlog_extract.standardised(rows.astype(np.float32))
+        assert out.dtype == np.float64
+        np.testing.assert_allclose(out[[0, 1, 4]].mean(1), 0, atol=1e-12)
+        np.testing.assert_allclose(out[[0, 1, 4]].std(1), 1)
+        assert not out[2:4].any()
