@@ -13,6 +13,7 @@ import torch
 
 from depnb.models.aafn import AAFN
 from depnb.models.cfrafn import CFRAFN, DualCNN, FeatureFusionFCNN, LayerFusionFCNN
+from depnb.models.dynmultidep import DynMultiDep
 from depnb.models.lstm import from_torch
 from depnb.models.sta_drn import STADRN
 
@@ -24,14 +25,17 @@ CFRAFN_SIZES = {        # the reference's name -> where its checkpoint shows it:
     "conv_out_channels": ("VGGish_net.0.conv.0.weight", 0), "resblock_kernel_size": ("VGGish_net.0.conv.0.weight", 2),
     "cls_dim": ("classifier.0.weight", 0)}
 
+DYNMULTIDEP_NAMES = ("audio_input_size", "video_input_size", "mm_output_sizes", "num_layers", "temp", "hard_gate", "d_state",
+                     "expand", "d_conv")
+
 
 def load(paper, state, config, feature_weights=None):
     """Our model with the authors' weights, in eval mode.
 
-    paper: "sta_drn", "cfrafn", "cfrafn_baseline" or "aafn"; state: their flat state dictionary (keys may carry a `module.`
-    prefix), for AAFN a dictionary of those of its networks; config: mapping with the reference's names, unknown keys are
-    ignored. Raises ValueError that names a missing or contradictory configuration entry, or weights that are missing or
-    left over.
+    paper: "sta_drn", "cfrafn", "cfrafn_baseline", "aafn" or "dynmultidep"; state: their flat state dictionary (keys may
+    carry a `module.` prefix), for AAFN a dictionary of those of its networks; config: mapping with the reference's names,
+    unknown keys are ignored. Raises ValueError that names a missing or contradictory configuration entry, or weights that
+    are missing or left over.
 
     STA-DRN is called as model(clips), clips (N, C, T, H, W), and returns (N, outputs), what the authors' network emits.
     CFRAFN and its baselines are called as model(egemaps=, vggish=) with (B, 88) and (B, 128) and return logits (B,),
@@ -39,8 +43,11 @@ def load(paper, state, config, feature_weights=None):
     position as released: the authors' checkpoint does not hold them (see `depnb.features.importance`).
     AAFN is called as model(visual=, audio=, text=) with (B, frames, 72, 3), (B, bands, frames) and (B, sentences,
     embedding), those that it has, and returns logits (B, heads, bins), whose softmax is the authors' probabilities.
+    DynMultiDep is called as model(audio=, visual=, mask=) with (B, T, features) twice and (B, T), 1 where a frame is real
+    (None: everywhere), and returns logits (B,).
     """
-    loaders = {"sta_drn": sta_drn, "cfrafn": cfrafn, "cfrafn_baseline": cfrafn_baseline, "aafn": aafn}
+    loaders = {"sta_drn": sta_drn, "cfrafn": cfrafn, "cfrafn_baseline": cfrafn_baseline, "aafn": aafn,
+               "dynmultidep": dynmultidep}
     if paper not in loaders:
         raise ValueError(f"paper {paper!r}: no published checkpoint format is known; choose one of {', '.join(loaders)}.")
     state = {key.removeprefix("module."): value for key, value in state.items()}
@@ -262,6 +269,81 @@ def aafn_attention_key(key):
             number, entry = key.removeprefix(f"fuse_mode.{theirs}").split(".")
             return f"attention.fusion.{ours}.{int(number) - shift}.{entry}"
     return f"attention.{key}"
+
+
+def dynmultidep(state, config):
+    """DynMultiDep as released, with audio and visual given apart. The unused a_downsample is ignored.
+
+    config, flat or with a mamba_config inside: audio_input_size, video_input_size, mm_output_sizes, num_layers, temp,
+    hard_gate, d_state, expand, d_conv; where given also dt_rank, bias, conv_bias, bidirectional and if_devide_out; dropout.
+    With causal true or bidirectional false, where the authors' code fails, the backward direction is left out.
+    """
+    config = {**config, **config.get("mamba_config", {})}
+    require(config, DYNMULTIDEP_NAMES)
+    state = {key: value for key, value in state.items() if ".a_downsample." not in key}
+    found = dynmultidep_sizes(state)
+    width, sizes = found["mm_output_sizes"], list(config["mm_output_sizes"])
+    if not sizes or {*sizes[:config["num_layers"]], sizes[-1]} != {width}:      # the last is repeated, what is over is cut
+        raise ValueError(f"config: mm_output_sizes is {sizes}, but the checkpoint's weights say {width} in every layer.")
+    given = {"bidirectional": True, **config, "mm_output_sizes": width}
+    if int(given["expand"] * width) == found["expand"] * width:
+        given["expand"] = found["expand"]
+    if given.get("dt_rank") == "auto":
+        given["dt_rank"] = -(-width // 16)
+    one_way = bool(config.get("causal")) or not given["bidirectional"]
+    if one_way:
+        state = {key: value for key, value in state.items() if not re.search(r"_b(\.|$)|A_b_log$", key)}
+        given["bidirectional"] = found["bidirectional"]
+    compare(given, found, [name for name in found if name in given])
+    model = DynMultiDep(
+        "released", found["audio_input_size"], found["video_input_size"], width, found["num_layers"], found["d_state"],
+        config["expand"], found["d_conv"], found["dt_rank"], "forward" if one_way else "both", bool(config.get("causal")),
+        config.get("if_devide_out", True), found["bias"], found["conv_bias"], "hard" if config["hard_gate"] else "soft",
+        config["temp"], config.get("dropout", 0.1))
+    assign(model, dynmultidep_state(state))
+    return model
+
+
+def dynmultidep_sizes(state):
+    """What the weights themselves say about the network, under the reference's names."""
+    block = "mm_encoder.layers.0.mamba."
+    needed = [f"{block}{key}" for key in ("A_log", "a_in_proj.weight", "a_conv1d.weight", "a_dt_proj.weight")]
+    lacking = [key for key in (*needed, "classifier_layer.0.weight") if key not in state]
+    if lacking:
+        raise ValueError(f"state: no {lacking[0]}. Expected a state dictionary of the authors' DynMultiDep.")
+    width, (inner, n) = state["classifier_layer.0.weight"].shape[1], state[f"{block}A_log"].shape
+    features = {name: state[key].shape[1] if (key := f"mm_encoder.{m}_input_proj.weight") in state else width
+                for name, m in (("audio_input_size", "a"), ("video_input_size", "v"))}
+    return {**features, "mm_output_sizes": width, "d_state": n, "expand": inner / width,
+            "num_layers": len({key.split(".")[2] for key in state if key.startswith("mm_encoder.layers.")}),
+            "d_conv": state[f"{block}a_conv1d.weight"].shape[2], "dt_rank": state[f"{block}a_dt_proj.weight"].shape[1],
+            "bias": f"{block}a_in_proj.bias" in state, "conv_bias": f"{block}a_conv1d.bias" in state,
+            "bidirectional": f"{block}A_b_log" in state}
+
+
+def dynmultidep_state(state):
+    """The authors' entries under our names; both directions' A in one."""
+    ours = {}
+    for key, value in state.items():
+        if key.endswith("A_b_log"):
+            continue
+        if key.endswith("A_log"):
+            backward = state.get(key.replace("A_log", "A_b_log"))
+            value = torch.stack([value] if backward is None else [value, backward])
+        ours[dynmultidep_key(key)] = value
+    return ours
+
+
+def dynmultidep_key(key):
+    """The reference's name of an entry -> ours; also of its blocks of one or two modalities alone."""
+    modality = {"a": "audio", "v": "visual"}
+    key = re.sub(r"mm_encoder\.([av])_input_proj", lambda m: f"input_proj.{modality[m[1]]}", key).removeprefix("mm_encoder.")
+    key = key.replace("classifier_layer.", "classifier.")
+    key = re.sub(r"norm([12])\.norm", lambda m: f"streams.{'audio' if m[1] == '1' else 'visual'}.norm", key)
+    key = re.sub(r"(mamba\.|^)A_log", "transition.A_log", key)
+    key = re.sub(r"(mamba\.|^)([av])_(?=D|[a-z])", lambda m: f"streams.{modality[m[2]]}.mamba.", key)
+    return re.sub(r"\b(conv|x_proj|dt_proj|D)(?:1d)?(_b)?(?=\.|$)",
+                  lambda m: f"{'backward' if m[2] else 'forward'}_scan.{m[1]}", key)
 
 
 def read_checkpoint(path):
