@@ -9,7 +9,7 @@ import yaml
 
 from depnb import runs
 
-PAPERS = ["sta_drn", "cfrafn", "aafn"]
+PAPERS = ["sta_drn", "cfrafn", "aafn", "dynmultidep"]
 TABLES = {paper: yaml.safe_load(Path(f"params/{paper}/ablations.yaml").read_text()) for paper in PAPERS}
 # Quiet notebooks; processes share the cores, so that waiting threads must not spin.
 QUIET = "TQDM_DISABLE=1 OMP_WAIT_POLICY=PASSIVE PYDEVD_DISABLE_FILE_VALIDATION=1"
@@ -27,12 +27,14 @@ def quick(paper):
 
 
 def corpus_of(wildcards):
-    """Marker of the extracted features of the corpus that a run reads."""
+    """Marker of the extracted features of the corpus that a run reads; of the corpus, where it holds features itself."""
     p = quick(wildcards.paper) | TABLES[wildcards.paper]["runs"][wildcards.name]["parameters"]
+    name = f"{p['corpus']}-{p['simulated_participants']}-effect{p['simulated_effect']:g}-seed{p['simulated_seed']}"
+    if p["corpus"] in ("dvlog", "lmvd"):
+        return f"data/simulated/{name}/SIMULATED.json"
     extracted = (f"interviews-step{p['frame_step']}-{p['windows']}" if "windows" in p else
                  f"step{p['frame_step']}-size{p['image_size']}" if "image_size" in p else f"silence-{p['silence']}")
-    return (f"logs/features/{p['corpus']}-{p['simulated_participants']}-effect{p['simulated_effect']:g}"
-            f"-seed{p['simulated_seed']}-{extracted}")
+    return f"logs/features/{name}-{extracted}"
 
 
 wildcard_constraints:

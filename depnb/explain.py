@@ -86,15 +86,16 @@ def attention(model, clips, unit, k, group=None):
     return F.interpolate(product, clips.shape[2:], mode="nearest")[:, 0]
 
 
-def integrated_gradients(model, inputs, steps=64):
-    """Integrated gradients (Sundararajan et al. 2017) of a logit from the mean of the inputs.
+def integrated_gradients(model, inputs, steps=64, baselines=None):
+    """Integrated gradients (Sundararajan et al. 2017) of a logit.
 
-    inputs: list of (B, n) tensors that `model` takes by position -> list of attributions of the same shapes, signed.
+    inputs: list of (B, ...) tensors that `model` takes by position -> list of attributions of the same shapes, signed.
+    baselines: list of tensors like the inputs; without, the mean of the inputs over B.
     """
     inputs = tuple(x.detach() for x in inputs)
-    baselines = tuple(x.mean(0, keepdim=True).expand_as(x) for x in inputs)
-    method = captum.attr.IntegratedGradients(
-        lambda *all_of: model(*all_of) + 0 * sum(x.sum(1) for x in all_of))     # a model may ignore one of its inputs
+    baselines = tuple(baselines or (x.mean(0, keepdim=True).expand_as(x) for x in inputs))
+    method = captum.attr.IntegratedGradients(               # a model may ignore one of its inputs
+        lambda *all_of: model(*all_of) + 0 * sum(x.flatten(1).sum(1) for x in all_of))
     return [a.detach().float() for a in method.attribute(inputs, baselines, n_steps=steps, internal_batch_size=512)]
 
 

@@ -8,7 +8,7 @@ Only the damaged branch is computed again.
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import mannwhitneyu
+from scipy.stats import binomtest, mannwhitneyu
 from sklearn.metrics import roc_auc_score
 
 TIME_AXIS = {"visual": 1, "audio": 2, "text": 1}
@@ -111,3 +111,28 @@ def notices(weights, degraded, modalities):
             row["p"] = float(mannwhitneyu(value[worse], value[fine], alternative="less").pvalue)
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def twin_response(low, high):
+    """How a model answers twins that differ in one kind of cue alone.
+
+    low, high (n,): logits of the less and the more depressed twin -> dict pairs, share (of pairs in which the more
+    depressed twin has the higher logit; ties count half; 0.5 is chance) with its 95 % Wilson interval, and shift: mean
+    difference over the standard deviation of the lower twins' logits, NaN where they do not differ.
+    """
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    share = float(np.mean((high > low) + 0.5 * (high == low)))
+    ends = binomtest(round(share * len(low)), len(low)).proportion_ci(method="wilson")
+    spread = low.std()
+    return {"pairs": len(low), "share": share, "share_interval": [float(ends.low), float(ends.high)],
+            "shift": float((high - low).mean() / spread) if spread > 0 else float("nan")}
+
+
+def row_score(values, inside):
+    """How well numbers per row tell planted rows from the others of the same session: mean AUC over the sessions.
+
+    values, inside: lists of (T,) numbers and of (T,) bool -> (mean, sessions that have both kinds); NaN where none has.
+    """
+    found = [roc_auc_score(rows, numbers) for numbers, rows in zip(values, inside, strict=True)
+             if 0 < np.sum(rows) < len(rows)]
+    return (float(np.mean(found)) if found else float("nan")), len(found)

@@ -27,9 +27,10 @@ import yaml
 
 # Parameters that say where and how fast, not what: two runs that differ only here are the same run.
 PLACE = ("data_root", "cache_dir", "run_dir", "workers", "resume", "tracker", "explain_videos")
-DRAWING = ("plots.py", "plots_interview.py", "explain.py")     # of the package: they draw results, they do not make them
-PACKAGES = ("torch", "lightning-fabric", "numpy", "scipy", "scikit-learn", "pandas", "opencv-contrib-python", "mediapipe",
-            "captum", "opensmile", "librosa", "torchvggish")
+# Of the package: they draw results, they do not make them.
+DRAWING = ("plots.py", "plots_interview.py", "plots_vlog.py", "explain.py")
+PACKAGES = ("torch", "lightning-fabric", "numba", "numpy", "scipy", "scikit-learn", "pandas", "opencv-contrib-python",
+            "mediapipe", "captum", "opensmile", "librosa", "torchvggish")
 
 
 def root():

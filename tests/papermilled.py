@@ -18,6 +18,9 @@ TINY_VOICES = {"epochs": 4, "patience": 0, "transformed_width": 16, "conv_width"
 TINY_INTERVIEWS = {"epochs": 2, "frame_step": 15, "window_seconds": 8, "overlap_seconds": 2, "conv_width": 4,
                    "lstm_width": 4, "width": 8, "planes": 1, "base_width": 64, "batch_size": 8, "workers": 2}
 
+TINY_VLOGS = {"epochs": 2, "width": 8, "state_size": 4, "heads": 2, "feed_forward": 8, "batch_size": 8, "crop_rows": 60,
+              "released_shortest": 60, "workers": 2}
+
 
 def metrics_of(folder):
     """What the run below `folder` measured."""
@@ -32,7 +35,7 @@ def command(folder, parameters, notebook="sta_drn"):
 def execute(folder, fails=False, notebook="sta_drn", **parameters):
     """Run the notebook -> the executed notebook; `fails`: it must stop with an error."""
     folder.mkdir(exist_ok=True)
-    small = {"sta_drn": TINY, "cfrafn": TINY_VOICES, "aafn": TINY_INTERVIEWS}.get(notebook, {})
+    small = {"sta_drn": TINY, "cfrafn": TINY_VOICES, "aafn": TINY_INTERVIEWS, "dynmultidep": TINY_VLOGS}.get(notebook, {})
     given = small | {"run_dir": str(folder / "run")} | parameters
     done = subprocess.run(command(folder, given, notebook), capture_output=True, text=True)
     assert (done.returncode != 0) == fails, done.stderr

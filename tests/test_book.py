@@ -13,13 +13,13 @@ from bs4 import BeautifulSoup
 
 from tests.conftest import ROOT
 
-PARTICIPANTS = {"sta_drn": 12, "cfrafn": 16, "aafn": 14}
+PARTICIPANTS = {"sta_drn": 12, "cfrafn": 16, "aafn": 14, "dynmultidep": 24}
 PAPERS = tuple(PARTICIPANTS)
 LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src", "object": "data"}
 
 
 @pytest.fixture(scope="module")
-def built(whole, heard, interviewed, tmp_path_factory):
+def built(whole, heard, interviewed, vlogged, tmp_path_factory):
     """Pages of the built book by path relative to its root: parsed HTML."""
     source = tmp_path_factory.mktemp("book")
     for name in ("_config.yml", "_toc.yml"):
@@ -28,7 +28,7 @@ def built(whole, heard, interviewed, tmp_path_factory):
     shutil.copytree(ROOT / "benchmarks/results", source / "benchmarks/results")
     shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("_executed", "__pycache__"))
     (source / "book/_executed").mkdir()
-    for name, folder in (("sta_drn", whole[0]), ("cfrafn", heard[0]), ("aafn", interviewed[0])):
+    for name, folder in (("sta_drn", whole[0]), ("cfrafn", heard[0]), ("aafn", interviewed[0]), ("dynmultidep", vlogged[0])):
         shutil.copy(folder / "out.ipynb", source / f"book/_executed/{name}.ipynb")
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "-n", "--keep-going"]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True)

@@ -97,3 +97,20 @@ def test_weights_that_notice_score_one_and_random_ones_chance():
     random = robustness.notices(np.random.default_rng(0).random((220, 2)), degraded, MODALITIES)
     assert random["auc"].between(0.25, 0.75).all()
     assert robustness.notices(right[20:], degraded[20:], MODALITIES)["auc"].isna().all()
+
+
+def test_twins_in_order_are_counted():
+    low = np.array([0.0, 1, 2, 3])
+    found = robustness.twin_response(low, low + np.array([1, -1, 1, 0]))
+    assert found["share"] == 0.625                           # a tie counts half
+    assert found["share_interval"][0] < 0.625 < found["share_interval"][1]
+    assert found["shift"] == pytest.approx(0.25 / low.std())
+    assert np.isnan(robustness.twin_response(np.ones(3), np.ones(3))["shift"])
+
+
+def test_rows_are_told_apart_within_their_own_session():
+    inside = [np.array([True, False, False]), np.array([False, True, False]), np.zeros(3, bool)]
+    assert robustness.row_score([np.array([9.0, 8, 7]), np.array([0.1, 0.3, 0.2]), np.ones(3)], inside) == (1.0, 2)
+    mean, count = robustness.row_score([np.zeros(3)], [np.zeros(3, bool)])
+    assert np.isnan(mean)
+    assert count == 0

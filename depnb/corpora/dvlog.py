@@ -24,12 +24,18 @@ def open_dvlog(root):
     """
     table = find_table(root, ("labels.csv",))
     listed = read_rows(table, ("index", "label", "gender", "fold"), COLUMNS)
-    found, inhabited = defaultdict(dict), set()
+    found = arrays_of(root)
+    inhabited = {folder for parts in found.values() for paths in parts.values() for p in paths for folder in p.parents}
+    folders = {p.name: p for p in table.parent.iterdir()
+               if p.is_dir() and p not in inhabited and not p.name.startswith((".", "__"))}
+    return open_vlogs("D-Vlog", root, table, listed, LABELS, found, EXPECTED, folders)
+
+
+def arrays_of(root):
+    """Arrays in the root or below, listed in a table or not: mapping id -> part -> paths."""
+    found = defaultdict(dict)
     for path in arrays(root):
         vlog, _, part = path.stem.rpartition("_")
         if part in EXPECTED:
             found[vlog].setdefault(part, []).append(path)
-            inhabited.update(path.parents)
-    folders = {p.name: p for p in table.parent.iterdir()
-               if p.is_dir() and p not in inhabited and not p.name.startswith((".", "__"))}
-    return open_vlogs("D-Vlog", root, table, listed, LABELS, found, EXPECTED, folders)
+    return found

@@ -37,6 +37,12 @@ def open_lmvd(root):
     no vlog can be used.
     """
     table = find_table(root, ("labels.csv", "lmvd_labels.csv"))
+    listed = read_rows(table, COLUMNS, COLUMNS)
+    return open_vlogs("LMVD", root, table, listed, {"0": 0, "1": 1}, arrays_of(root), EXPECTED, {})
+
+
+def arrays_of(root):
+    """Arrays in the root or below, listed in a table or not: mapping id -> part -> paths."""
     found = defaultdict(dict)
     for path in arrays(root):
         folders = path.relative_to(root).parts[:-1]
@@ -44,7 +50,7 @@ def open_lmvd(root):
             found[path.stem.removesuffix("_visual")].setdefault("visual", []).append(path)
         elif "audio" in folders:
             found[path.stem].setdefault("acoustic", []).append(path)
-    return open_vlogs("LMVD", root, table, read_rows(table, COLUMNS, COLUMNS), {"0": 0, "1": 1}, found, EXPECTED, {})
+    return found
 
 
 def landmarks(path):
