@@ -59,6 +59,22 @@ def interviews(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def vlogs(tmp_path_factory):
+    """A simulated D-Vlog: 24 speakers, two vlogs each of about a minute and a half. Do not change it; copy it."""
+    from depnb.simulation.layouts import simulate
+
+    return simulate("dvlog", tmp_path_factory.mktemp("corpora") / "dvlog", participants=24, seconds=90)
+
+
+@pytest.fixture(scope="session")
+def vlogs_lmvd(tmp_path_factory):
+    """A simulated LMVD of the same size, with three OpenFace tables. Do not change it; copy it."""
+    from depnb.simulation.layouts import simulate
+
+    return simulate("lmvd", tmp_path_factory.mktemp("corpora") / "lmvd", participants=24, seconds=90)
+
+
+@pytest.fixture(scope="session")
 def place(tree, cache):
     """Parameters of a notebook that reads the small corpus."""
     return {"data_root": str(tree), "cache_dir": str(cache)}
@@ -89,6 +105,15 @@ def interviewed(tmp_path_factory, interviews, cache):
 
     folder = tmp_path_factory.mktemp("interviewed")
     return folder, execute(folder, notebook="aafn", data_root=str(interviews), cache_dir=str(cache))
+
+
+@pytest.fixture(scope="session")
+def vlogged(tmp_path_factory, vlogs):
+    """A run of the notebook on vlogs from start to end: (its folder, the executed notebook). Do not change it."""
+    from tests.papermilled import execute
+
+    folder = tmp_path_factory.mktemp("vlogged")
+    return folder, execute(folder, notebook="dynmultidep", data_root=str(vlogs))
 
 
 @pytest.fixture

@@ -10,12 +10,14 @@ def main():
     parser.add_argument("layout", choices=LAYOUTS, help="real corpus whose folder layout is written")
     parser.add_argument("--root", required=True, help="folder to write; must be new or empty")
     parser.add_argument("--participants", type=int, default=None,
-                        help="160 in videos, 110 voices, 240 interviews unless given")
+                        help="160 in videos, 110 voices, 240 interviews, 400 with two vlogs each unless given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--effect", type=float, default=1.0, help="how far severity moves the cues; 0 is the null corpus")
     parser.add_argument("--seconds", type=float, default=None,
-                        help="length of a video or recording, or of the participant's speech in an interview")
+                        help="length of a video or recording, of the participant's speech in an interview, median of a vlog")
     parser.add_argument("--size", type=int, default=160, help="side of a video frame in pixels")
+    parser.add_argument("--recorded", action="store_true",
+                        help="dvlog and lmvd: few vlogs with sound and video, from which the arrays are extracted")
     parser.add_argument("--workers", type=int, default=-1, help="processes; -1 uses every core")
     print(simulate(**vars(parser.parse_args())))
 

@@ -18,7 +18,7 @@ from filelock import FileLock
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from depnb.simulation import face, interview, severity, voice
+from depnb.simulation import face, interview, severity, vlog_corpus, voice
 
 MARKER = "SIMULATED.json"
 VERSION = 1                     # raise when the same arguments give other bytes
@@ -42,22 +42,31 @@ def avec2013_files(session, split):
             f"{part}_DepressionLabels/{session}_Depression.csv")
 
 
-def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, size=160, fps=30, workers=-1):
+def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, size=160, fps=30, workers=-1,
+             recorded=False):
     """Write a simulated corpus, unless `root` holds it already -> Path of the tree.
 
-    layout avec2014, avec2013, speech_folder or daic_woz; effect scales how far severity moves the cues (0: not at all);
-    seconds a video or recording (None: 5 for AVEC 2014, 12 for AVEC 2013, 10 for speech_folder, where lengths vary by a
-    tenth), or of a participant's speech in an interview (50 for daic_woz, varying by a quarter); participants (None: 160
-    in videos, 110 voices, 240 interviews); size of the square frames in pixels and fps: of videos only. Raises ValueError
-    when `root` holds something else.
+    layout avec2014, avec2013, speech_folder, daic_woz, dvlog or lmvd; effect scales how far severity moves the cues (0: not
+    at all); seconds a video or recording (None: 5 for AVEC 2014, 12 for AVEC 2013, 10 for speech_folder, where lengths vary
+    by a tenth), of a participant's speech in an interview (50 for daic_woz, varying by a quarter), or of half of the vlogs
+    at most (480 for dvlog and lmvd); participants (None: 160 in videos, 110 voices, 240 interviews, 400 with two vlogs
+    each); size of the square frames in pixels and fps: of videos only. recorded, of dvlog and lmvd: real sound and video,
+    from which the arrays are extracted (None: 4 participants, about 45 s). Raises ValueError when `root` holds something
+    else.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: depnb simulates {', '.join(LAYOUTS)}.")
     kind = LAYOUTS[layout]
+    if recorded:
+        if kind.write is not _write_vlogs:
+            raise ValueError(f"layout {layout!r}: recorded is a choice of dvlog and lmvd only. Leave it out.")
+        kind = RECORDED
     arguments = {"layout": layout, "participants": int(kind.participants if participants is None else participants),
                  "seed": int(seed), "effect": float(effect), "seconds": float(seconds or kind.seconds), "version": VERSION}
     if kind.video:
         arguments |= {"size": int(size), "fps": int(fps)}
+    if recorded:
+        arguments |= {"recorded": True}
     root = Path(root)
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_name(f".{root.name}.lock")):
@@ -153,6 +162,13 @@ def _write_interviews(root, arguments, workers):
     return truth
 
 
+def _write_vlogs(root, arguments, workers):
+    """Write the arrays and tables of all vlogs under root, their sound and video too if recorded -> the planted truth."""
+    write, jobs, truth = vlog_corpus.plan(root, arguments)
+    _work(write, jobs, "simulated vlogs", workers)
+    return truth
+
+
 def _work(write, jobs, what, workers):
     """Write the files (first of each job) that are not there yet, in several processes."""
     jobs = [job for job in jobs if not job[0].exists()]
@@ -183,4 +199,7 @@ class Layout(NamedTuple):
 LAYOUTS = {"avec2014": Layout(partial(_write_videos, avec2014_files), 160, 5.0),
            "avec2013": Layout(partial(_write_videos, avec2013_files), 160, 12.0),
            "speech_folder": Layout(_write_voices, 110, 10.0, video=False),
-           "daic_woz": Layout(_write_interviews, 240, 50.0, video=False)}
+           "daic_woz": Layout(_write_interviews, 240, 50.0, video=False),
+           "dvlog": Layout(_write_vlogs, 400, 480.0, video=False),
+           "lmvd": Layout(_write_vlogs, 400, 480.0, video=False)}
+RECORDED = Layout(_write_vlogs, 4, 45.0)
