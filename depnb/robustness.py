@@ -8,7 +8,7 @@ Only the damaged branch is computed again.
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import binomtest, mannwhitneyu
+from scipy.stats import mannwhitneyu, t
 from sklearn.metrics import roc_auc_score
 
 TIME_AXIS = {"visual": 1, "audio": 2, "text": 1}
@@ -116,16 +116,16 @@ def notices(weights, degraded, modalities):
 def twin_response(low, high):
     """How a model answers twins that differ in one kind of cue alone.
 
-    low, high (n,): logits of the less and the more depressed twin -> dict pairs, share (of pairs in which the more
-    depressed twin has the higher logit; ties count half; 0.5 is chance) with its 95 % Wilson interval, and shift: mean
-    difference over the standard deviation of the lower twins' logits, NaN where they do not differ.
+    low, high (n,): logits of the less and the more depressed twin -> dict pairs; share of pairs in which the more depressed
+    twin has the higher logit (ties count half; 0.5 is chance); shift: mean difference over the standard deviation of the
+    lower twins' logits, with its 95 % t interval; NaN where those do not differ.
     """
     low, high = np.asarray(low, float), np.asarray(high, float)
     share = float(np.mean((high > low) + 0.5 * (high == low)))
-    ends = binomtest(round(share * len(low)), len(low)).proportion_ci(method="wilson")
-    spread = low.std()
-    return {"pairs": len(low), "share": share, "share_interval": [float(ends.low), float(ends.high)],
-            "shift": float((high - low).mean() / spread) if spread > 0 else float("nan")}
+    shifts = (high - low) / low.std() if low.std() > 0 else np.full(len(low), np.nan)
+    half = t.ppf(0.975, len(low) - 1) * shifts.std(ddof=1) / np.sqrt(len(low))
+    return {"pairs": len(low), "share": share, "shift": float(shifts.mean()),
+            "shift_interval": [float(shifts.mean() - half), float(shifts.mean() + half)]}
 
 
 def row_score(values, inside):

@@ -36,8 +36,8 @@ SHARE = (0.15, 0.85)        # least and largest share of a slot that its phase t
 RAMP = 6                    # seconds in which a phase comes and goes
 EVERY = 6                   # seconds that hold one short event, one of its reversals, or neither
 EVENT = (-0.8, 1.0, 0.8, 0.4)       # one row each, cut after two to four: against the cue, then with it, fading
-DECOYS = 0.4                # share of their slots in which a reversal shows
-SLOW_DEPTH, SHORT_DEPTH = 1.5, 3.5      # standard deviations of a factor
+DECOYS = 0.3                # share of their slots in which a reversal shows
+SLOW_DEPTH, SHORT_DEPTH = 1.6, 4.5      # standard deviations of a factor
 
 
 class Descriptor(NamedTuple):
@@ -103,10 +103,10 @@ def speaker(gender, rng):
     return {"voice": np.where(gender == "female", FEMALE, MALE) + PERSON * rng.standard_normal(25),
             "spectrum": 0.4 * rng.standard_normal() + 0.4 * rng.standard_normal() * np.exp(-2 * BANDS)
                         + 1.2 * gaussian_filter1d(rng.standard_normal(64 + 40), 5)[20:-20],
-            "speech": rng.normal(0.88, 0.05), "melody": np.exp(0.3 * rng.standard_normal()),
+            "speech": rng.normal(0.88, 0.05), "melody": np.exp(0.25 * rng.standard_normal()),
             "shape": face.mesh().unit * np.c_[modes[0] * x + modes[2] * x * y + 0.3 * modes[3] * y, modes[1] * y],
-            "motion": np.exp(0.3 * rng.standard_normal()), "mouth": np.exp(0.2 * rng.standard_normal()),
-            "usual": dict(zip(("smile", "brow", "pitch", "droop"), rng.normal((0.15, 0.25, 0, 0.2), (0.12, 0.15, 2.0, 0.06)),
+            "motion": np.exp(0.2 * rng.standard_normal()), "mouth": np.exp(0.2 * rng.standard_normal()),
+            "usual": dict(zip(("smile", "brow", "pitch", "droop"), rng.normal((0.15, 0.25, 0, 0.2), (0.08, 0.10, 1.2, 0.05)),
                               strict=True))}
 
 
@@ -209,10 +209,10 @@ def expressions(person, share, energy, phase, moved, rng):
     loud = np.clip(0.5 + 0.25 * energy + 0.12 * mouth, 0.05, 1.2)
     return {"smile": usual["smile"] + 0.12 * smile - 0.5 * moved,
             "open": 0.5 * person["mouth"] * share * loud,
-            "brow": usual["brow"] + 0.12 * brow + 0.4 * phase,
+            "brow": usual["brow"] + 0.12 * brow + 0.5 * phase,
             "closure": np.clip(usual["droop"] + (rng.uniform(size=rows) < 0.08), 0, 1),
             "gaze_y": np.clip(0.2 + 0.15 * gaze + 0.5 * moved, 0, 1),
-            "yaw": 3.0 * yaw, "pitch": usual["pitch"] + 2.0 * pitch + 4.0 * phase + 8.0 * moved, "roll": 1.5 * roll,
+            "yaw": 3.0 * yaw, "pitch": usual["pitch"] + 2.0 * pitch + 5.0 * phase + 8.0 * moved, "roll": 1.5 * roll,
             "shift_x": 0.04 * x, "shift_y": 0.03 * y + 0.05 * phase}
 
 
