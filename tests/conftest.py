@@ -75,6 +75,15 @@ def vlogs_lmvd(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def recorded(tmp_path_factory):
+    """Three recorded vlogs of four seconds in each layout: mapping dvlog, lmvd -> tree. Do not change them; copy them."""
+    from depnb.simulation.layouts import simulate
+
+    few = {"participants": 3, "seconds": 4, "fps": 5, "size": 128, "workers": 1, "recorded": True}
+    return {layout: simulate(layout, tmp_path_factory.mktemp("recorded") / layout, **few) for layout in ("dvlog", "lmvd")}
+
+
+@pytest.fixture(scope="session")
 def place(tree, cache):
     """Parameters of a notebook that reads the small corpus."""
     return {"data_root": str(tree), "cache_dir": str(cache)}

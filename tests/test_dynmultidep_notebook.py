@@ -128,7 +128,7 @@ class TestPredict:
         assert "**simulated** corpus: test AUC" in texts(executed)
 
     def test_a_video_with_its_sound(self, vlogged, recorded, cache, tmp_path):
-        video = sorted(recorded.rglob("*.mp4"))[0]
+        video = sorted(recorded["dvlog"].rglob("*.mp4"))[0]
         folder = tmp_path / "mine"
         folder.mkdir()
         shutil.copy(video, folder)

@@ -314,12 +314,6 @@ class TestTwins:
             vlog.twins(1, "slow", "text")
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
-    few = {"participants": 3, "seconds": 4, "fps": 5, "size": 128, "workers": 1, "recorded": True}
-    return {layout: simulate(layout, tmp_path_factory.mktemp("recorded") / layout, **few) for layout in ("dvlog", "lmvd")}
-
-
 class TestRecorded:
     def test_arrays_are_those_of_sound_and_video(self, recorded):
         for layout, root in recorded.items():
