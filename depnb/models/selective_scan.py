@@ -122,6 +122,7 @@ class Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, kernels, u, delta, A, B, C, D, z, delta_bias, *flags):
+        """-> y (b, e, t), last state (b, e, n); flags: softplus, gated, reverse."""
         (batch, channels, length), n = u.shape, A.shape[1]
         y, last_state = u.new_empty(u.shape), u.new_empty(batch, channels, n)
         borders = u.new_empty(batch * -(-channels // kernels.LANES), -(-length // kernels.CHUNK), n, kernels.LANES)
@@ -134,6 +135,7 @@ class Scan(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, g, _):
+        """g = dL/dy (b, e, t) -> the gradient of each argument of `forward`."""
         *inputs, borders = ctx.saved_tensors
         u, A, z = inputs[0], inputs[2], inputs[6]
         (batch, channels, length), n, new = u.shape, A.shape[1], u.new_empty
