@@ -152,7 +152,7 @@ class Corpus:
             return {}
         session, part = recording.split("/")
         events = self.truth["sessions"][session]["videos"][part]["cue_frames"]
-        return {cue: np.array([any(a <= f <= b for a, b in spans) for f in frames]) for cue, spans in events.items()}
+        return {cue: _inside(spans, frames) for cue, spans in events.items()}
 
     def cue_rows(self, session):
         """Which rows (seconds) of a vlog carry planted cues: {"slow": {modality: (T,) bool}, "short": {...}}; {} without
@@ -161,8 +161,8 @@ class Corpus:
             return {}
         planted = self.truth["sessions"][session]
         rows = np.arange(int(planted["seconds"]))
-        return {kind: {modality: np.any([(a <= rows) & (rows <= b) for a, b in spans] or [rows < 0], axis=0)
-                       for modality, spans in planted[kind].items()} for kind in ("slow", "short")}
+        return {kind: {modality: _inside(spans, rows) for modality, spans in planted[kind].items()}
+                for kind in ("slow", "short")}
 
     def shared_participants(self):
         """How many participants two official splits share: one row a pair of splits."""
@@ -260,6 +260,12 @@ class Session:
 
 def pseudonym(kind, value, key):
     return f"{kind}-{hmac.new(key, str(value).encode(), 'sha256').hexdigest()[:8]}"
+
+
+def _inside(spans, numbers):
+    """Which numbers (n,) lie in any of the spans [first, last] -> (n,) bool."""
+    numbers = np.asarray(numbers)
+    return sum(((first <= numbers) & (numbers <= last) for first, last in spans), np.zeros(numbers.shape, bool))
 
 
 def _renamed(sentence, session, name):
