@@ -1,8 +1,8 @@
 """Runs: parameters in, a folder with everything that a number in the book needs to be believed out.
 
 A run is `runs/<paper>/<name>/`: params.yaml, metrics.json, predictions.csv, history.csv, checkpoint.safetensors,
-provenance.json, figures/. Files are written to a temporary name and renamed; a run is complete when metrics.json
-exists, which is written last.
+provenance.json, SHA256SUMS, figures/. Files are written to a temporary name and renamed; a run is complete when
+metrics.json exists, which is written last. A finished run that is not as it was left is not shown (see `verify`).
 """
 
 import ast
@@ -25,10 +25,13 @@ import pandas as pd
 import psutil
 import yaml
 
+from depnb import verify
+
 # Parameters that say where and how fast, not what: two runs that differ only here are the same run.
 PLACE = ("data_root", "cache_dir", "run_dir", "workers", "resume", "tracker", "explain_videos")
-# Of the package: they draw results, they do not make them.
-DRAWING = ("plots.py", "plots_interview.py", "plots_vlog.py", "explain.py")
+# Of the package: they draw results or tell about them, they do not make them.
+DRAWING = ("plots.py", "plots_interview.py", "plots_vlog.py", "plots_evidence.py", "claims.py",
+           "interactive.py", "printing.py", "provenance.py", "real_data.py", "learn")
 PACKAGES = ("torch", "lightning-fabric", "numba", "numpy", "scipy", "scikit-learn", "pandas", "opencv-contrib-python",
             "mediapipe", "captum", "opensmile", "librosa", "torchvggish")
 
@@ -95,20 +98,22 @@ class Run:
         """The run for these parameters: the finished or interrupted one, or a new folder.
 
         run_dir "auto" names the folder by the parameters. A folder whose parameters differ, or an interrupted run of
-        other code, or any earlier run when `resume` is false, is moved aside, never overwritten.
+        other code, or a finished run that `verify` refuses, or any earlier run when `resume` is false, is moved aside,
+        never overwritten.
         """
-        identity = {k: v for k, v in parameters.items() if k not in PLACE}
-        name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+        name = hashlib.sha256(json.dumps(identity(parameters), sort_keys=True).encode()).hexdigest()[:10]
         folder = path(parameters["run_dir"] if parameters["run_dir"] != "auto" else f"runs/{paper}/{name}")
         run = cls(folder)
-        if (folder / "params.yaml").exists():
-            same = {k: v for k, v in run.parameters.items() if k not in PLACE} == identity
-            same_code = run.provenance["code"] == code_fingerprint(paper)
-            if not (parameters["resume"] and same and (run.complete or same_code)):
+        if run.complete or (folder / "params.yaml").exists():
+            refused = run.complete and verify.refusal(folder)
+            usable = not refused and parameters["resume"] and identity(run.parameters) == identity(parameters) and (
+                run.complete or run.provenance["code"] == code_fingerprint(paper))
+            if not usable:
                 candidates = (folder.with_name(f"{folder.name}.replaced-{i}") for i in itertools.count(1))
                 aside = next(p for p in candidates if not p.exists())
                 folder.rename(aside)
-                print(f"The earlier run in {folder.name} is kept as {aside.name}.")
+                why = f" Refused: {refused}" if refused else ""
+                print(f"The earlier run in {folder.name} is kept as {aside.name}.{why}")
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         if not run.complete:
             write_atomically(folder / "provenance.json", json.dumps(origin(paper), indent=1))
@@ -145,13 +150,21 @@ class Run:
         return json.loads((self.folder / "provenance.json").read_text())
 
     def finish(self, metrics, predictions, corpus, device, training_seconds):
-        """Write predictions, provenance and, last, metrics: the run is complete. A finished run stays as it is."""
+        """Write predictions, provenance, checksums and, last, metrics: the run is complete. A finished run stays as it is.
+
+        Raises ValueError when the finished run is of another corpus than the one at hand.
+        """
         if self.complete:
+            if self.provenance["corpus"]["fingerprint"] != corpus.fingerprint:
+                raise ValueError(f"run {self.name} was made from another corpus than the {corpus.name} at hand. Give "
+                                 "another run_dir, or set resume to False to train anew.")
             return
         write_atomically(self.folder / "predictions.csv", predictions.to_csv(index=False, float_format="%.6f"))
         write_atomically(self.folder / "provenance.json",
                          json.dumps(provenance(self, corpus, device, training_seconds), indent=1))
-        write_atomically(self.folder / "metrics.json", json.dumps(without_nan(metrics), indent=1, allow_nan=False))
+        content = json.dumps(without_nan(metrics), indent=1, allow_nan=False)
+        write_atomically(self.folder / verify.SUMS, verify.checksums(self.folder, content))
+        write_atomically(self.folder / "metrics.json", content)
 
     def save_figure(self, figure, name):
         """Keep a figure in the run folder as PNG."""
@@ -166,6 +179,12 @@ class Run:
         data = f"{corpus['name']}, **simulated data** ({corpus['about']})" if corpus["simulated"] else corpus["name"]
         return (f"Run `{self.name}`, {commit}, {data}, {corpus['participants']} participants, seed {p['seed']}; "
                 f"{p['hardware']['device']}, trained in {duration(p['training_seconds'])}, {p['started'][:10]}.")
+
+
+def identity(parameters):
+    """What two equal runs have in common: all parameters but PLACE, and whether the data were given or simulated here."""
+    given = {"data_root": "given"} if parameters.get("data_root", "auto") != "auto" else {}
+    return {k: v for k, v in parameters.items() if k not in PLACE} | given
 
 
 def without_nan(value):
@@ -214,14 +233,14 @@ def git_state():
 
 @cache
 def code_fingerprint(paper, everything=False):
-    """Hash of what computes a paper's results: the package without figures and explanations, the notebook's code cells
-    without parameters and figures. Interrupted runs are only resumed by the code that began them.
+    """Hash of what computes a paper's results: the package without what only draws or tells, the notebook's code
+    cells without parameters and figures. Interrupted runs are only resumed by the code that began them.
 
     everything: the hash of all of it, figures included.
     """
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.rglob("*.py")):
-        if everything or file.name not in DRAWING:
+        if everything or not {file.name, file.relative_to(Path(__file__).parent).parts[0]} & set(DRAWING):
             digest.update(file.read_bytes())
     notebook = root() / f"notebooks/{paper}.ipynb"
     for cell in json.loads(notebook.read_text())["cells"] if notebook.exists() else ():
@@ -257,9 +276,9 @@ def peak_memory():
 
 
 def finished(paper, pattern="*"):
-    """The complete runs of a paper whose folder name fits the pattern, by name."""
+    """The finished runs of a paper whose folder name fits the pattern and which `verify` does not refuse, by name."""
     folders = sorted(path(f"runs/{paper}").glob(pattern))
-    return {f.name: Run(f) for f in folders if (f / "metrics.json").exists() and ".replaced-" not in f.name}
+    return {f.name: Run(f) for f in folders if ".replaced-" not in f.name and verify.refusal(f) is None}
 
 
 def compare(paper, table, metric="mae"):
@@ -267,8 +286,8 @@ def compare(paper, table, metric="mae"):
 
     table: path of a YAML file with `runs`: name -> {label, group, parameters}; metric: of the test set, "mae" or one where
     more is better. Columns: run (label), group, value with its 95 % interval (low, high), the same as text, training: the
-    time it took, or the command that runs it. Of "mae" the value is the improvement over the mean predictor in per cent,
-    and MAE and mean predictor (its MAE) have columns of their own.
+    time it took, the command that runs it, or why the run is refused. Of "mae" the value is the improvement over the mean
+    predictor in per cent, and MAE and mean predictor (its MAE) have columns of their own.
     """
     listed = yaml.safe_load(Path(table).read_text())["runs"]
     finished_runs, rows = finished(paper), []
@@ -277,9 +296,10 @@ def compare(paper, table, metric="mae"):
         row = {"run": entry["label"], "group": entry["group"]}
         if metric == "mae":
             row |= {"MAE": np.nan, "mean predictor": np.nan}
-        row |= {"value": np.nan, "low": np.nan, "high": np.nan, shown: "–",
-                "training": f"not run: snakemake -c2 runs/{paper}/{name}/metrics.json"}
-        if name in finished_runs:
+        row |= {"value": np.nan, "low": np.nan, "high": np.nan, shown: "–", "training": ""}
+        if name not in finished_runs:
+            row["training"] = absent(paper, name)
+        else:
             test = finished_runs[name].metrics["test"]
             key, unit, digits = ("improvement", 100, 0) if metric == "mae" else (metric, 1, 2)
             found = test[key], *test.get(f"{key}_interval", [None] * 2)
@@ -292,6 +312,14 @@ def compare(paper, table, metric="mae"):
                 row |= {"MAE": test["mae"], "mean predictor": test["mean_predictor"]["mae"]}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def absent(paper, name):
+    """Why a listed run has no number, and the command that makes it."""
+    folder = path(f"runs/{paper}/{name}")
+    if not folder.exists():
+        return f"not run: snakemake -c2 runs/{paper}/{name}/metrics.json"
+    return f"refused: {verify.refusal(folder)} snakemake -c2 -f runs/{paper}/{name}/metrics.json"
 
 
 def side(improvement):

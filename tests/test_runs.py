@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from depnb import runs
+from depnb import runs, verify
+from tests.small_runs import FakeCorpus
 
 DECLARED = {"corpus": str, "epochs": int, "learning_rate": float, "units": list, "resume": bool}
 VALUES = {"corpus": "avec2014", "epochs": 3, "learning_rate": 1e-3, "units": [1, 1], "resume": True}
@@ -72,20 +73,7 @@ class TestWriting:
         assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-class FakeCorpus:
-    """As much of a corpus as a run's provenance asks for."""
-
-    name, fingerprint, restricted = "AVEC 2014", "00ff", False
-
-    def __init__(self):
-        self.truth = {"arguments": {"participants": 12, "effect": 1.0, "seed": 0, "seconds": 2}}
-        self.sessions = pd.DataFrame({"participant": ["a", "a", "b"]})
-
-    def __len__(self):
-        return len(self.sessions)
-
-
-PREDICTIONS = pd.DataFrame({"session": ["003"], "participant": ["007"], "y_true": [3.0], "y_pred": [4.0]})
+PREDICTIONS = pd.DataFrame({"session": ["003"], "participant": ["007"], "split": ["test"], "y_true": [3.0], "y_pred": [9.0]})
 
 
 def finish(run, **metrics):
@@ -96,6 +84,11 @@ class TestRun:
     def start(self, tmp_path, **changed):
         return runs.Run.start("sta_drn", PARAMETERS | {"run_dir": str(tmp_path / "sta_drn/a")} | changed)
 
+    def finished(self, tmp_path, **changed):
+        run = self.start(tmp_path, **changed)
+        finish(run)
+        return run
+
     def test_complete_once_finished(self, tmp_path):
         run = self.start(tmp_path)
         assert not run.complete
@@ -104,7 +97,8 @@ class TestRun:
         assert run.metrics == {"mae": 1.0, "ccc": None, "nested": [{"low": None}]}
         assert run.predictions.loc[0, ["session", "participant"]].tolist() == ["003", "007"]      # zeros kept
         assert {p.name for p in run.folder.iterdir()} == {"params.yaml", "metrics.json", "predictions.csv",
-                                                          "provenance.json", "figures"}
+                                                          "provenance.json", "SHA256SUMS", "figures"}
+        assert verify.refusal(run.folder) is None
 
     def test_says_what_produced_it_and_where_from(self, tmp_path):
         run = self.start(tmp_path, seed=4)
@@ -119,7 +113,7 @@ class TestRun:
         assert str(tmp_path) not in json.dumps(said)
 
     def test_the_same_parameters_find_the_finished_run(self, tmp_path):
-        finish(self.start(tmp_path))
+        self.finished(tmp_path, data_root="here")
         again = self.start(tmp_path, data_root="elsewhere")         # where, not what
         assert again.complete
         finish(again, mae=2.0)                                      # stays as it is
@@ -137,6 +131,30 @@ class TestRun:
         assert runs.Run(tmp_path / "sta_drn/a.replaced-1").metrics["mae"] == 1.0
         assert (tmp_path / "sta_drn/a.replaced-2").is_dir()
 
+    @pytest.mark.parametrize(("name", "said"), [("metrics.json", "was changed"), ("params.yaml", "is missing")])
+    def test_a_finished_run_that_was_changed_is_moved_aside_and_named(self, tmp_path, name, said, capsys):
+        file = self.finished(tmp_path).folder / name
+        file.write_text(file.read_text().replace("1.0", "0.5")) if said == "was changed" else file.unlink()
+        assert not self.start(tmp_path).complete
+        assert re.search(rf"kept as a.replaced-1\. Refused: run sta_drn/a: {name} {said}", capsys.readouterr().out)
+
+    def test_simulated_and_given_data_are_never_the_same_run(self, tmp_path, monkeypatch):
+        self.finished(tmp_path)
+        assert not self.start(tmp_path, data_root="AVEC2014").complete
+        monkeypatch.setattr(runs, "root", lambda: tmp_path)
+        first = runs.Run.start("sta_drn", PARAMETERS).folder
+        given = runs.Run.start("sta_drn", PARAMETERS | {"data_root": "AVEC2014"}).folder
+        assert given != first
+        assert runs.Run.start("sta_drn", PARAMETERS | {"data_root": "/moved/AVEC2014"}).folder == given
+
+    def test_a_finished_run_of_another_corpus_is_not_shown_for_this_one(self, tmp_path):
+        run = self.finished(tmp_path, data_root="one")
+        other = FakeCorpus()
+        other.fingerprint = "ff00"
+        with pytest.raises(ValueError, match=r"run sta_drn/a was made from another corpus than the AVEC 2014 at hand"):
+            self.start(tmp_path, data_root="two").finish({"mae": 2.0}, PREDICTIONS, other, "cpu", 1.0)
+        assert run.metrics["mae"] == 1.0
+
     def test_an_interrupted_run_of_other_code_is_not_resumed(self, tmp_path, monkeypatch):
         self.start(tmp_path)
         (tmp_path / "sta_drn/a/state.safetensors").write_bytes(b"half")
@@ -148,7 +166,7 @@ class TestRun:
     def test_auto_names_the_folder_by_what_is_computed(self, tmp_path, monkeypatch):
         monkeypatch.setattr(runs, "root", lambda: tmp_path)
         first = runs.Run.start("sta_drn", PARAMETERS).folder
-        assert runs.Run.start("sta_drn", PARAMETERS | {"data_root": "x"}).folder == first
+        assert runs.Run.start("sta_drn", PARAMETERS | {"workers": 3}).folder == first
         assert runs.Run.start("sta_drn", PARAMETERS | {"seed": 1}).folder != first
         assert first.parent == tmp_path / "runs/sta_drn"
 
@@ -197,13 +215,28 @@ class TestComparison:
         assert rows.loc["C", "training"].endswith("runs/sta_drn/c/metrics.json")
 
     def test_another_metric_is_compared_as_it_is(self, table, tmp_path):
-        runs.write_atomically(tmp_path / "runs/sta_drn/a/metrics.json", json.dumps(
-            {"test": {"roc_auc": 0.9, "roc_auc_interval": [0.8, 0.95]}}))
-        runs.write_atomically(tmp_path / "runs/sta_drn/b/metrics.json", json.dumps({"test": {"roc_auc": 0.5}}))
+        people = pd.DataFrame({"participant": ["1", "2"], "split": "test", "y_true": [0, 1]})
+        for name, test, guess in (("c", {"roc_auc": 1.0, "roc_auc_interval": [0.8, 1.0]}, [0.2, 0.7]),
+                                  ("d", {"roc_auc": 0.5}, [0.4, 0.4])):
+            run = runs.Run.start("sta_drn", PARAMETERS | {"run_dir": f"runs/sta_drn/{name}"})
+            run.finish({"test": test}, people.assign(y_pred=guess), FakeCorpus(), "cpu", 100)
+        table.write_text(yaml.safe_dump({"runs": {"c": {"label": "A", "group": "x"}, "d": {"label": "B", "group": "x"}}}))
         rows = runs.compare("sta_drn", table, "roc_auc").set_index("run")
-        assert rows.loc["A", "AUC"] == "0.90 (0.80 to 0.95)"
+        assert rows.loc["A", "AUC"] == "1.00 (0.80 to 1.00)"
         assert rows.loc["B", "AUC"] == "0.50 (nan to nan)"
         assert "MAE" not in rows
+
+    def test_a_refused_run_has_no_number_and_says_why(self, table, tmp_path):
+        metrics = tmp_path / "runs/sta_drn/a/metrics.json"
+        metrics.write_text(metrics.read_text().replace("6.0", "5.0"))
+        rows = runs.compare("sta_drn", table).set_index("run")
+        assert np.isnan(rows.loc["A", ["MAE", "value", "low", "high"]].astype(float)).all()
+        assert re.fullmatch(r"refused: run sta_drn/a: metrics.json was changed after the run .* repeat the run\. "
+                            r"snakemake -c2 -f runs/sta_drn/a/metrics\.json", rows.loc["A", "training"])
+        assert rows.loc["B", "training"] == "1.7 min"
+        assert list(runs.finished("sta_drn")) == ["b"]
+        assert runs.summarise(rows.reset_index(), {"seeds": {"about": "Seeds", "at_least": 1}})["seeds"]["sentence"] == (
+            "Seeds: not run yet.")
 
     @pytest.mark.parametrize(("bar", "said"), [
         ({"inside": 0.5}, "expected 0.5 inside every interval, not reached."),
@@ -240,4 +273,6 @@ def test_drawing_modules_compute_nothing_that_runs_depend_on():
     for file in package.rglob("*.py"):
         imported = [name for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))
                     for name in [getattr(node, "module", None) or "", *(a.name for a in node.names)]]
-        assert file.name in runs.DRAWING or not {"depnb.plots", "plots", "depnb.explain", "explain"} & set(imported), file
+        left_out = {name.removesuffix(".py") for name in runs.DRAWING}
+        assert {file.name, file.relative_to(package).parts[0]} & set(runs.DRAWING) or not {
+            name.removeprefix("depnb.").split(".")[0] for name in imported} & left_out, file

@@ -1,0 +1,162 @@
+"""The page of real-data tables: a licence holder's run folders drop in; without them it says not run and how to."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import nbformat
+import numpy as np
+import pandas as pd
+import papermill
+import pytest
+import yaml
+
+from depnb import corpora, provenance, real_data, runs
+from tests import small_runs
+from tests.conftest import ROOT
+from tests.papermilled import command, execute
+
+PAPERS = ("sta_drn", "cfrafn", "aafn", "dynmultidep")
+
+
+def page(folder, place):
+    """Text of the executed page for the runs in `place`."""
+    done = subprocess.run(command(folder, {"runs_dir": str(place)}, "real_data"), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return "".join(provenance.texts(nbformat.read(folder / "out.ipynb", 4)))
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A licence holder's folder: a run of every paper under protocol clean, and a simulated one."""
+    for paper, table in real_data.planned().items():
+        settings = [yaml.safe_load((ROOT / f"params/{paper}" / name).read_text())
+                    for name in ("quick.yaml", table["tables"][0]["params"])]
+        given = settings[0] | settings[1] | {"protocol": "clean", "corpus": table["tables"][0]["corpus"], "resume": True}
+        given.pop("run_dir")
+        small_runs.finish(tmp_path / "runs" / paper / "0123456789", paper, restricted=True, **given)
+    small_runs.finish(tmp_path / "runs/sta_drn/quick", "sta_drn")
+    return tmp_path / "runs"
+
+
+class TestPlan:
+    @pytest.mark.parametrize("paper", PAPERS)
+    def test_every_command_names_files_and_parameters_that_exist(self, paper):
+        declared = papermill.inspect_notebook(ROOT / f"notebooks/{paper}.ipynb")
+        for table in real_data.planned()[paper]["tables"]:
+            for protocol in real_data.PROTOCOLS:
+                said = real_data.command(paper, table, protocol)
+                assert (ROOT / re.search(r"-f (\S+)", said)[1]).exists()
+                given = dict(re.findall(r"-p (\S+) (\S+)", said))
+                assert set(given) <= set(declared)
+                assert given["corpus"] in corpora.OPENERS
+                assert given["protocol"] in declared["protocol"]["help"]
+
+    def test_published_numbers_are_those_of_the_chapters(self):
+        plan = real_data.planned()
+        chapter = json.loads((ROOT / "notebooks/sta_drn.ipynb").read_text())["cells"][0]["source"]
+        claims = re.findall(r"pan2023sta`\n  - (AVEC \d+) test\n  - ([\d.]+)\n  - ([\d.]+)", "".join(chapter))
+        assert {t["name"]: (t["published"]["mae"], t["published"]["rmse"]) for t in plan["sta_drn"]["tables"]} == {
+            corpus: (float(mae), float(rmse)) for corpus, mae, rmse in claims}
+        log = pd.read_csv(ROOT / "book/data/aafn_logs/epochs.csv").query("split == 'test'")
+        best = log[log["model"] == "audio visual text, sub-attention"].nlargest(1, "accuracy_percent").iloc[0]
+        assert plan["aafn"]["tables"][0]["published"] == {"accuracy": pytest.approx(best["accuracy_percent"] / 100),
+                                                          "f1": pytest.approx(best["f1"])}
+
+
+class TestFound:
+    def test_runs_on_given_data_and_no_simulated_ones(self, place):
+        shown, refused = real_data.found(place)
+        assert {run.name for run in shown} == {f"{paper}/0123456789" for paper in PAPERS}
+        assert refused == []
+
+    def test_an_edited_a_truncated_and_an_unfinished_run_are_refused_by_name(self, place):
+        for paper, name in (("sta_drn", "predictions.csv"), ("aafn", "provenance.json"), ("cfrafn", "metrics.json")):
+            file = place / paper / "0123456789" / name
+            file.write_text(file.read_text()[:-40])
+        (place / "dynmultidep/0123456789/metrics.json").unlink()
+        shown, refused = real_data.found(place)
+        assert shown == []
+        assert sorted(sentence.split(":")[0] for sentence in refused) == [f"run {p}/0123456789" for p in sorted(PAPERS)]
+
+    def test_an_unfinished_run_on_simulated_data_is_none_of_this_page(self, tmp_path):
+        runs.Run.start("sta_drn", small_runs.PARAMETERS | {"run_dir": str(tmp_path / "runs/sta_drn/a")})
+        assert real_data.found(tmp_path / "runs") == ([], [])
+
+
+class TestTables:
+    @pytest.mark.parametrize("paper", PAPERS)
+    def test_the_run_its_constant_and_the_published_number_stand_side_by_side(self, place, paper):
+        shown, _ = real_data.found(place)
+        plan = real_data.planned()[paper]
+        filled = [entry for entry in real_data.report(paper, shown) if entry[2] is not None]
+        assert len(filled) == 1
+        heading, about, table, missing = filled[0]
+        assert heading == f"{plan['tables'][0]['name']}, protocol clean"
+        assert missing is None
+        assert f"settings of params/{paper}/{plan['tables'][0]['params']};" in about
+        assert "16 test participants" in about
+        test = runs.Run(place / paper / "0123456789").metrics["test"]
+        main = next(iter(plan["metrics"]))
+        row = table.set_index("metric").loc[plan["metrics"][main]]
+        low, high = test[f"{main}_interval"]
+        assert row["by participant"] == f"{test[main]:.2f} ({low:.2f} to {high:.2f})"
+        counted = test["windows" if paper == "aafn" else "per_recording"]
+        assert row[f"by {plan['counted']}"].startswith(f"{counted[main]:.2f}")
+        published = plan["tables"][0]["published"].get(main)
+        assert row[f"published, by {plan['counted']}"] == (f"{published:.2f}" if published else "–")
+        assert not table.isna().any(axis=None)
+
+    def test_a_constant_stands_beside_every_error(self, place):
+        for paper in ("sta_drn", "aafn"):
+            run = runs.Run(place / paper / "0123456789")
+            plan = real_data.planned()[paper]
+            table = real_data.table(run, plan["metrics"], plan["counted"], {}).set_index("metric")
+            assert table.loc["RMSE", "constant"] == f"{run.metrics['test']['mean_predictor']['rmse']:.2f}"
+
+    def test_what_departs_from_a_params_file_is_said(self, place):
+        run = runs.Run(place / "sta_drn/0123456789")
+        assert real_data.settings(run) == "params/sta_drn/paper.yaml"
+        given = run.parameters | {"k": 4}
+        runs.write_atomically(run.folder / "params.yaml", yaml.safe_dump(given))
+        assert real_data.settings(run) == "params/sta_drn/paper.yaml with k 4"
+
+    def test_a_corpus_that_no_table_asks_for_is_shown_too(self, tmp_path):
+        run = small_runs.finish(tmp_path / "runs/sta_drn/frames", "sta_drn", restricted=True, corpus="frame_folder")
+        *planned, extra = real_data.report("sta_drn", [run])
+        assert all(command for *_, command in planned)
+        assert len(planned) == 4
+        assert extra[0] == "AVEC 2014, protocol clean"
+        assert "published: none for this corpus" in extra[1]
+
+
+def test_without_a_real_run_the_page_says_not_run_and_how_to(tmp_path):
+    said = page(tmp_path, tmp_path / "none")
+    assert "Runs on real data: 0 shown, 0 refused." in said
+    for paper, plan in real_data.planned().items():
+        for table in plan["tables"]:
+            for protocol in real_data.PROTOCOLS:
+                assert f"{table['name']}, protocol {protocol}: **not run**" in said
+                assert real_data.command(paper, table, protocol) in said
+    assert "<table" not in said
+
+
+def test_runs_of_a_tree_without_its_marker_drop_in_and_nobody_is_named(voices, cache, tmp_path):
+    licensed = tmp_path / "licensed"
+    shutil.copytree(voices, licensed)
+    (licensed / "SIMULATED.json").unlink()
+    place = tmp_path / "runs"
+    run = place / "cfrafn/mine"
+    execute(tmp_path, notebook="cfrafn", data_root=str(licensed), cache_dir=str(cache), run_dir=str(run))
+    said = page(tmp_path, place)
+    assert "Runs on real data: 1 shown, 0 refused." in said
+    assert "Run `cfrafn/mine` on speech folder, licensed corpus" in said
+    predictions = runs.Run(run).predictions
+    assert not any(name in said for column in ("participant", "session") for name in predictions[column].unique())
+    assert str(licensed) not in said
+
+    (run / "predictions.csv").write_text(predictions.assign(participant=np.arange(len(predictions))).to_csv(index=False))
+    said = page(tmp_path, place)
+    assert "Runs on real data: 0 shown, 1 refused." in said
+    assert "run cfrafn/mine: predictions.csv was changed after the run" in said
