@@ -1,25 +1,38 @@
-"""python -m depnb.simulation avec2014 --root data/simulated/my_corpus --participants 160 --seed 0 --effect 1.0"""
+"""python -m depnb.simulation avec2014 --root data/simulated/my_corpus --participants 160 --seed 0 --effect 1.0
+
+python -m depnb.simulation cohort --root data/simulated/my_cohort      the same participants in every layout
+"""
 
 import argparse
 
+from depnb.simulation import cohort
 from depnb.simulation.layouts import LAYOUTS, simulate
 
 
 def main():
     parser = argparse.ArgumentParser(prog="python -m depnb.simulation", description="Write a simulated corpus.")
-    parser.add_argument("layout", choices=LAYOUTS, help="real corpus whose folder layout is written")
+    parser.add_argument("layout", choices=[*LAYOUTS, "cohort"],
+                        help="real corpus whose folder layout is written; cohort: one cohort in four layouts")
     parser.add_argument("--root", required=True, help="folder to write; must be new or empty")
     parser.add_argument("--participants", type=int, default=None,
-                        help="160 in videos, 110 voices, 240 interviews, 400 with two vlogs each unless given")
+                        help="160 in videos, 110 voices, 240 interviews, 400 with two vlogs each, 96 of a cohort by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--effect", type=float, default=1.0, help="how far severity moves the cues; 0 is the null corpus")
-    parser.add_argument("--seconds", type=float, default=None,
-                        help="length of a video or recording, of the participant's speech in an interview, median of a vlog")
-    parser.add_argument("--size", type=int, default=160, help="side of a video frame in pixels")
-    parser.add_argument("--recorded", action="store_true",
-                        help="dvlog and lmvd: few vlogs with sound and video, from which the arrays are extracted")
     parser.add_argument("--workers", type=int, default=-1, help="processes; -1 uses every core")
-    print(simulate(**vars(parser.parse_args())))
+    one = parser.add_argument_group("not of a cohort")
+    one.add_argument("--seconds", type=float,
+                     help="length of a video or recording, of the participant's speech in an interview, median of a vlog")
+    one.add_argument("--size", type=int, help="side of a video frame in pixels")
+    one.add_argument("--recorded", action="store_true", default=None,
+                     help="dvlog and lmvd: few vlogs with sound and video, from which the arrays are extracted")
+    cohorts = parser.add_argument_group("of a cohort only")
+    cohorts.add_argument("--layouts", nargs="+", choices=cohort.SECONDS, help="all four unless given")
+    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    layout = given.pop("layout")
+    foreign = {"seconds", "size", "recorded"} if layout == "cohort" else {"layouts"}
+    if wrong := foreign & given.keys():
+        parser.error(f"--{min(wrong)} is no choice of {layout}. Leave it out.")
+    print(cohort.render(**given) if layout == "cohort" else simulate(layout, **given))
 
 
 if __name__ == "__main__":

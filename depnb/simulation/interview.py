@@ -45,21 +45,29 @@ INTENSITIES = ("01", "02", "04", "05", "06", "09", "10", "12", "14", "15", "17",
 PRESENT = {"04": 1.2, "12": 1.2, "15": 0.9, "23": 0.9, "28": 0.9, "45": 0.5}       # from which intensity on
 
 
-def plan(root, arguments):
-    """(jobs for `write_session`, planted truth); the tables of labels are written here."""
+def plan(root, arguments, people=None):
+    """(jobs for `write_session`, planted truth); the tables of labels are written here.
+
+    people: a table of participants with their cues, as in `cohort`, in place of drawn ones; they have one voice and one face
+    in all layouts.
+    """
     seed, seconds, effect = arguments["seed"], arguments["seconds"], arguments["effect"]
     if seconds < SHORTEST:
         raise ValueError(f"seconds: {seconds:g}. An interview about eight items needs at least {SHORTEST:g} of speech.")
-    cohort = severity.cohort(arguments["participants"], seed, returning=False, splits=SPLITS)
-    cohort["participant"] = list(islice((n for n in count(FIRST) if n not in SKIPPED), len(cohort)))
+    if people is None:
+        cohort = severity.cohort(arguments["participants"], seed, returning=False, splits=SPLITS)
+        cohort["participant"] = numbers(len(cohort))
+        cues = severity.cues(cohort["severity"], (*voice.CUES, *face.CUES), effect, np.random.default_rng([seed, 2]))
+        item_cues = severity.item_cues(cohort, effect, np.random.default_rng([seed, 3]))
+    else:
+        cohort, cues, item_cues = people, people[[*voice.CUES, *face.CUES]], people[[*severity.PHQ8_ITEMS]]
     _write_labels(root, cohort)
-    cues = severity.cues(cohort["severity"], (*voice.CUES, *face.CUES), effect, np.random.default_rng([seed, 2]))
-    item_cues = severity.item_cues(cohort, effect, np.random.default_rng([seed, 3]))
     degraded = degradations(cohort["split"], np.random.default_rng([seed, 4]))
     jobs, sessions = [], {}
     for i, row in cohort.iterrows():
         number = int(row["participant"])
-        work, facts = session(cues.loc[i], item_cues.loc[i], row["gender"], degraded[i], seconds, [seed, number])
+        who = [seed, number, 9] if people is not None else None
+        work, facts = session(cues.loc[i], item_cues.loc[i], row["gender"], degraded[i], seconds, [seed, number], who)
         jobs.append((root / f"{number}_P", *work))
         items = {name: int(row[name]) for name in cohort.columns if name.startswith("phq8_")}
         sessions[str(number)] = {"participant": number, "split": row["split"], "severity": round(row["severity"], 6),
@@ -67,6 +75,11 @@ def plan(root, arguments):
     controls = {name: {**control._asdict(), "egemaps": voice.EGEMAPS[name]} for name, control in voice.CONTROLS.items()}
     return jobs, {"controls": controls, "cue_regions": face.CUE_REGIONS,
                   "cue_regions_are": "indices of the 68-point landmark order", "sessions": sessions}
+
+
+def numbers(participants):
+    """So many numbers of participants, without those that have faults in the real corpus."""
+    return list(islice((n for n in count(FIRST) if n not in SKIPPED), participants))
 
 
 def _write_labels(root, cohort):
@@ -97,12 +110,17 @@ def degradations(splits, rng):
     return out
 
 
-def session(cues, item_cues, gender, degraded, seconds, key):
-    """One interview before it is written: (arguments of `write_session` after the folder, planted truth)."""
+def session(cues, item_cues, gender, degraded, seconds, key, who=None):
+    """One interview before it is written: (arguments of `write_session` after the folder, planted truth).
+
+    who: key of voice and face, if they are not this session's own.
+    """
     def rng(stage):
         return np.random.default_rng([*key, stage])
 
-    person, place = voice.identity(gender, rng(1)), voice.conditions(rng(2)) | {"sample_rate": voice.RATE, "channels": 1}
+    person = voice.identity(gender, np.random.default_rng(who or [*key, 1]))
+    portrait = who or [*key, 14]
+    place = voice.conditions(rng(2)) | {"sample_rate": voice.RATE, "channels": 1}
     setting, moved = voice.controls(cues, person, rng(3))
     pace = setting["rate"] * (1 - setting["pause_share"]) / SYLLABLES          # words a second
     words = WORDS_PER_SECOND * seconds * transcript.talkativeness(item_cues) * np.exp(0.1 * rng(4).standard_normal())
@@ -124,7 +142,7 @@ def session(cues, item_cues, gender, degraded, seconds, key):
              "controls": setting, "moved": moved, "usual": person["usual"], "recording": place, "cue_frames": events,
              "tracking_failed": face.intervals(failed), "degraded": degraded,
              "turns": [_truth(turn) for turn in turns]}
-    return (turns, length, setting, person, place, signal, failed, filler, degraded, key), facts
+    return (turns, length, setting, person, place, signal, failed, filler, degraded, key, portrait), facts
 
 
 def _truth(turn):
@@ -185,7 +203,7 @@ def tracking(frames, degraded, rng):
     return failed, filler
 
 
-def write_session(folder, turns, length, setting, person, place, signal, failed, filler, degraded, key):
+def write_session(folder, turns, length, setting, person, place, signal, failed, filler, degraded, key, portrait):
     """Write the folder of one participant (atomically: half a session never has its name)."""
     part, name = folder.with_name(f".{folder.name}.part"), folder.name.removesuffix("_P")
     shutil.rmtree(part, ignore_errors=True)
@@ -198,7 +216,7 @@ def write_session(folder, turns, length, setting, person, place, signal, failed,
                              np.random.default_rng([*key, 11]))
         soundfile.write(part / f"{name}_AUDIO.wav", sound, voice.RATE, "PCM_16")
     if missing != "visual":
-        write_tables(part, name, measured(signal, key), failed, filler, np.random.default_rng([*key, 12]))
+        write_tables(part, name, measured(signal, key, portrait), failed, filler, np.random.default_rng([*key, 12]))
     part.replace(folder)
 
 
@@ -221,15 +239,16 @@ def conversation(turns, length, setting, person, rng):
     return out[:round(length * voice.RATE)]
 
 
-def measured(signal, key):
+def measured(signal, key, portrait):
     """What a face tracker measures of these `face.signals` -> dict name of table -> [(columns, decimals, (T, n))].
 
-    Camera coordinates: x to the right, y down, z away from the camera, in millimetres; angles in radians.
+    key and portrait: seeds of the measurement and of the face. Camera coordinates: x to the right, y down, z away from the
+    camera, in millimetres; angles in radians.
     """
     rng, frames, mesh = np.random.default_rng([*key, 13]), len(signal["smile"]), face.mesh()
     stand = rng.normal(0, (4.0, 3.0, 1.5))                              # of the camera, degrees
     signal = signal | {name: signal[name] + angle for name, angle in zip(("pitch", "yaw", "roll"), stand, strict=True)}
-    shape = face.identity(np.random.default_rng([*key, 14]))["shape"]
+    shape = face.identity(np.random.default_rng(portrait))["shape"]
     points = np.concatenate([mesh.pose(shape, {name: values[i:i + 100] for name, values in signal.items()}, SIXTY_EIGHT)
                              for i in range(0, frames, 100)])           # in pieces that stay in the processor's cache
     scale = IRISES / mesh.unit * np.exp(0.04 * rng.standard_normal())

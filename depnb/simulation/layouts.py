@@ -67,6 +67,14 @@ def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, 
         arguments |= {"size": int(size), "fps": int(fps)}
     if recorded:
         arguments |= {"recorded": True}
+    return write_tree(root, arguments, kind.write, workers)
+
+
+def write_tree(root, arguments, write, workers):
+    """Have a tree written by write(folder, arguments, workers) -> planted truth, unless `root` holds it -> Path of it.
+
+    Raises ValueError when `root` holds something else.
+    """
     root = Path(root)
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_name(f".{root.name}.lock")):
@@ -74,8 +82,7 @@ def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, 
             written = json.loads((root / MARKER).read_text())["arguments"]
             if written == arguments:
                 return root
-            other = ", ".join(f"{k} {written.get(k)!r} there, {arguments[k]!r} asked"
-                              for k in arguments if written.get(k) != arguments[k])
+            other = differences(written, arguments)
             raise ValueError(f"{root}: holds another simulated corpus ({other}). Choose another folder or remove this one.")
         if root.exists() and any(root.iterdir()):
             raise ValueError(f"{root}: is not empty and not a simulated corpus. Choose another folder.")
@@ -85,7 +92,7 @@ def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, 
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             stamp.write_text(json.dumps(arguments))
-        truth = kind.write(part, arguments, workers)
+        truth = write(part, arguments, workers)
         (part / MARKER).write_text(json.dumps({"generator": "depnb.simulation", "arguments": arguments, **truth},
                                               indent=1, sort_keys=True))
         stamp.unlink()
@@ -95,11 +102,20 @@ def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, 
     return root
 
 
-def _write_videos(files, root, arguments, workers):
+def differences(written, asked):
+    """What tells two sets of arguments apart, as words."""
+    return ", ".join(f"{k} {written.get(k)!r} there, {asked.get(k)!r} asked" for k in {**asked, **written}
+                     if written.get(k) != asked.get(k))
+
+
+# The writers below draw their participants, unless they are given `people`: a table with their cues, as in `cohort`.
+
+
+def _write_videos(files, root, arguments, workers, people=None):
     """Write all videos and labels under root -> the planted truth."""
     seed, fps, size = arguments["seed"], arguments["fps"], arguments["size"]
-    cohort = severity.cohort(arguments["participants"], seed)
-    cues = severity.cues(cohort["severity"], face.CUES, arguments["effect"], np.random.default_rng([seed, 2]))
+    cohort = severity.cohort(arguments["participants"], seed) if people is None else people
+    cues = _cues(cohort, face.CUES, arguments, people)
     frames = round(arguments["seconds"] * fps)
     jobs, sessions, participants = [], {}, {}
     for (_, row), (_, cue) in zip(cohort.iterrows(), cues.iterrows(), strict=True):
@@ -124,11 +140,11 @@ def _write_videos(files, root, arguments, workers):
             "sessions": sessions, "participants": participants}
 
 
-def _write_voices(root, arguments, workers):
+def _write_voices(root, arguments, workers, people=None):
     """Write all recordings and participants.csv under root -> the planted truth."""
     seed = arguments["seed"]
-    cohort = severity.case_control(arguments["participants"], seed)
-    cues = severity.cues(cohort["severity"], voice.CUES, arguments["effect"], np.random.default_rng([seed, 2]))
+    cohort = severity.case_control(arguments["participants"], seed) if people is None else people
+    cues = _cues(cohort, voice.CUES, arguments, people)
     jobs, table, sessions, participants = [], [], {}, {}
     for (_, row), (_, cue) in zip(cohort.iterrows(), cues.iterrows(), strict=True):
         number, label = int(row["participant"]), int(row["phq8_total"] >= 10)
@@ -155,18 +171,24 @@ def _write_voices(root, arguments, workers):
     return {"controls": controls, "sessions": sessions, "participants": participants}
 
 
-def _write_interviews(root, arguments, workers):
+def _write_interviews(root, arguments, workers, people=None):
     """Write all sessions and split tables under root -> the planted truth."""
-    jobs, truth = interview.plan(root, arguments)
+    jobs, truth = interview.plan(root, arguments, people)
     _work(interview.write_session, jobs, "simulated interviews", workers)
     return truth
 
 
-def _write_vlogs(root, arguments, workers):
+def _write_vlogs(root, arguments, workers, people=None):
     """Write the arrays and tables of all vlogs under root, their sound and video too if recorded -> the planted truth."""
-    write, jobs, truth = vlog_corpus.plan(root, arguments)
+    write, jobs, truth = vlog_corpus.plan(root, arguments, people)
     _work(write, jobs, "simulated vlogs", workers)
     return truth
+
+
+def _cues(cohort, names, arguments, people):
+    if people is not None:
+        return people[[*names]]
+    return severity.cues(cohort["severity"], names, arguments["effect"], np.random.default_rng([arguments["seed"], 2]))
 
 
 def _work(write, jobs, what, workers):
@@ -190,7 +212,7 @@ def _voice(path, setting, person, place, spoken, seconds, key):
 
 
 class Layout(NamedTuple):
-    write: Callable             # (root, arguments, workers) -> the planted truth
+    write: Callable             # (root, arguments, workers, people) -> the planted truth
     participants: int           # by default
     seconds: float              # of a video or recording by default
     video: bool = True

@@ -112,13 +112,14 @@ def cohort(participants, seed, first_id=203, returning=True, splits=THIRDS):
     return table.sort_values("session", ignore_index=True)
 
 
-def case_control(participants, seed, first_id=203):
+def case_control(participants, seed, first_id=203, highest=HEALTHY):
     """Participants as a clinical study recruits them: 45 % patients with PHQ-8 >= 10, the others healthy with at most 4.
 
     Drawn from a `cohort` of the general population, ten times as large, in which about 27 % reach 10; women and men
     equally often in both groups. Who scores 5 to 9 is not asked to come: such samples make groups easier to tell
-    apart than they are in a clinic. One row a participant: participant, severity, gender, age, PHQ-8 items and total. The
-    number of a participant says nothing about the group.
+    apart than they are in a clinic; with `highest` 9, the highest PHQ-8 of a control, everyone may. One row a participant:
+    participant, severity, gender, age, BDI-II, PHQ-8 items and total. The number of a participant says nothing about the
+    group.
     """
     if participants < 2:
         raise ValueError(f"participants: {participants}. Cases and controls need at least 2.")
@@ -126,8 +127,8 @@ def case_control(participants, seed, first_id=203):
     cases = round(CASES * participants)
     chosen = [group[group["gender"] == gender].head(count)
               for group, size in ((pool[pool["phq8_total"] >= 10], cases),
-                                  (pool[pool["phq8_total"] <= HEALTHY], participants - cases))
+                                  (pool[pool["phq8_total"] <= highest], participants - cases))
               for gender, count in (("female", (size + 1) // 2), ("male", size // 2))]
     table = pd.concat(chosen).sample(frac=1, random_state=seed, ignore_index=True)
     table["participant"] = first_id + np.arange(len(table))
-    return table.drop(columns=["session", "split", "bdi2"])
+    return table.drop(columns=["session", "split"])

@@ -27,13 +27,19 @@ FPS = 30                    # of these
 UNITS = ("01", "02", "04", "05", "06", "07", "09", "10", "12", "14", "15", "17", "20", "23", "25", "26", "45")
 
 
-def plan(root, arguments):
-    """(function that writes one vlog, its jobs, planted truth); the tables of labels and speakers are written here."""
+def plan(root, arguments, people=None):
+    """(function that writes one vlog, its jobs, planted truth); the tables of labels and speakers are written here.
+
+    people: a table of participants with their cues, splits and numbers of vlogs, as in `cohort`, in place of drawn ones.
+    """
     seed, layout, recorded = arguments["seed"], arguments["layout"], arguments.get("recorded", False)
-    people = severity.case_control(arguments["participants"], seed, first_id=1)
-    people["label"] = (people["phq8_total"] >= 10).astype(int)
     names = (*voice.CUES, *face.CUES) if recorded else vlog.CUES
-    latent = severity.cues(people["severity"], names, arguments["effect"], np.random.default_rng([seed, 2]))
+    if people is None:
+        people = severity.case_control(arguments["participants"], seed, first_id=1)
+        people["label"] = (people["phq8_total"] >= 10).astype(int)
+        latent = severity.cues(people["severity"], names, arguments["effect"], np.random.default_rng([seed, 2]))
+    else:
+        latent = people[[*names]]
     table = vlogs(people, layout, np.random.default_rng([seed, 3]))
     jobs, sessions = [], {}
     for row in table.itertuples():
@@ -63,18 +69,21 @@ def plan(root, arguments):
 def vlogs(people, layout, rng):
     """One row a vlog: id, speaker, take, split, label, gender, severity, uninformative, and person, the row of `people`.
 
-    Folds go to speakers 7:1:2, alike in each gender and class; one speaker in ten has a vlog in another fold too. What is
-    uninformative is dealt out within each fold, whoever speaks.
+    Folds go to speakers 7:1:2, alike in each gender and class; one speaker in ten has a vlog in another fold too: unless
+    `people` say themselves what split they are in, and how many vlogs they make. What is uninformative is dealt out within
+    each fold, whoever speaks.
     """
-    order = people.iloc[rng.permutation(len(people))].sort_values(["label", "gender"], kind="stable").index
-    people = people.assign(person=people.index, speaker=people["participant"],
-                           split=pd.Series(np.resize(FOLDS, len(people)), index=order),
-                           vlogs=pd.Series(np.resize(VLOGS, len(people)), index=order))
+    given, people = "split" in people, people.assign(person=people.index, speaker=people["participant"])
+    if not given:
+        order = people.iloc[rng.permutation(len(people))].sort_values(["label", "gender"], kind="stable").index
+        people = people.assign(split=pd.Series(np.resize(FOLDS, len(people)), index=order),
+                               vlogs=pd.Series(np.resize(VLOGS, len(people)), index=order))
     table = people.loc[people.index.repeat(people["vlogs"])].reset_index(drop=True)
     table["take"] = table.groupby("speaker").cumcount() + 1
-    last = table.index[(table["take"] == table["vlogs"]) & (table["take"] > 1)]
-    moved = rng.permutation(last)[:max(1, round(len(people) / SHARED))]
-    table.loc[moved, "split"] = table.loc[moved, "split"].map(ELSEWHERE)
+    if not given:
+        last = table.index[(table["take"] == table["vlogs"]) & (table["take"] > 1)]
+        moved = rng.permutation(last)[:max(1, round(len(people) / SHARED))]
+        table.loc[moved, "split"] = table.loc[moved, "split"].map(ELSEWHERE)
     dealt = sorted(rng.permutation(len(table)), key=lambda i: table["split"][i])
     table["uninformative"] = pd.Series([UNINFORMATIVE.get(k % 20) for k in range(len(table))], dealt, object)
     numbers = rng.choice(max(IDS[layout], len(table)), len(table), replace=False) + (layout == "lmvd")
