@@ -1,7 +1,9 @@
 # params -> executed notebooks and run folders -> book. Nothing that is up to date runs again.
-#   snakemake --cores 2 book                   everything          snakemake --cores 2 runs/sta_drn/k-4/metrics.json   one run
+#   snakemake --cores 2 book                   the quick profile   snakemake --cores 2 runs/sta_drn/k-4/metrics.json   one run
+#   snakemake --cores 2 --config profile=full -- book              with all ablations, more seeds and repetitions: hours
 #   snakemake --executor slurm --jobs 8 book   on a cluster, with snakemake-executor-plugin-slurm
 # A run is started anew when its parameters, the library or the notebook's computing cells change (params: code).
+import argparse
 import json
 from pathlib import Path
 
@@ -10,7 +12,13 @@ import yaml
 from depnb import runs
 
 PAPERS = ["sta_drn", "cfrafn", "aafn", "dynmultidep"]
+EVIDENCE = ["comparison", "null_corpus", "robustness", "explanations"]
+LESSONS = [path.stem for path in sorted(Path("notebooks/learn").glob("*.ipynb"))]
+PROFILE = config.get("profile", "quick")        # quick: one run a paper; what else there is to run says so on its page
+if PROFILE not in ("quick", "full"):
+    raise ValueError(f"profile {PROFILE!r}: choose quick or full.")
 TABLES = {paper: yaml.safe_load(Path(f"params/{paper}/ablations.yaml").read_text()) for paper in PAPERS}
+EVIDENCE_VALUES = yaml.safe_load(Path(f"params/evidence/{PROFILE}.yaml").read_text())
 # Quiet notebooks; processes share the cores, so that waiting threads must not spin.
 QUIET = "TQDM_DISABLE=1 OMP_WAIT_POLICY=PASSIVE PYDEVD_DISABLE_FILE_VALIDATION=1"
 
@@ -38,13 +46,14 @@ def corpus_of(wildcards):
 
 
 wildcard_constraints:
-    paper="[a-z_]+", name="[a-z0-9-]+", layout="[a-z0-9_]+", participants=r"\d+",
-    effect=r"[\d.]+", seed=r"\d+", silence="[a-z]+", windows="[a-z_]+",
+    paper="|".join(PAPERS), page="|".join(EVIDENCE), lesson="|".join(LESSONS), name="[a-z0-9-]+", layout="[a-z0-9_]+",
+    participants=r"\d+", last="real_data|provenance", effect=r"[\d.]+", seed=r"\d+", silence="[a-z]+", windows="[a-z_]+",
 
 
 rule book:
     input:
-        notebooks=expand("book/_executed/{paper}.ipynb", paper=PAPERS),
+        notebooks=expand("book/_executed/{page}.ipynb", page=[*PAPERS, *EVIDENCE, "real_data", "provenance"]),
+        lessons=expand("book/_executed/learn/{lesson}.ipynb", lesson=LESSONS),
         pages=[str(p) for p in sorted(Path("book").rglob("*")) if p.is_file() and "_executed" not in p.parts
                and "__pycache__" not in p.parts],
         config=["_config.yml", "_toc.yml", "README.md"],
@@ -109,16 +118,69 @@ rule run:
         "{log.notebook} -f {input.base} -y '{params.overrides}' > {log.text} 2>&1 || {{ tail -n 5 {log.text}; exit 1; }}"
 
 
+def beforehand(wildcards):
+    """What stands before a chapter: features of its own run, which it makes itself; in the full profile all other runs."""
+    own = argparse.Namespace(paper=wildcards.paper, name="quick")
+    others = [f"runs/{own.paper}/{name}/metrics.json" for name in TABLES[own.paper]["runs"] if name != "quick"]
+    return [corpus_of(own), *(others if PROFILE == "full" else [])]
+
+
 rule notebook:
     input:
-        lambda w: [f"runs/{w.paper}/{name}/metrics.json" for name in TABLES[w.paper]["runs"]],
+        beforehand,
         notebook="notebooks/{paper}.ipynb",
         table="params/{paper}/ablations.yaml",
+        base=lambda w: f"params/{w.paper}/{TABLES[w.paper]['base']}",
     output: "book/_executed/{paper}.ipynb"
     log: notebook="logs/{paper}.ipynb", text="logs/{paper}.txt"
     params: code=lambda w: runs.code_fingerprint(w.paper, everything=True)
+    shell:
+        QUIET + " OMP_NUM_THREADS={threads} papermill -k python3 --no-progress-bar {input.notebook} {log.notebook} "
+        "-f {input.base} -p run_dir runs/{wildcards.paper}/quick > {log.text} 2>&1 && cp {log.notebook} {output} "
+        "|| {{ tail -n 5 {log.text}; exit 1; }}"
+
+
+def sources(wildcards):
+    """What a page of evidence reads: robustness and explanations the trainings of the comparison, these also the chapters."""
+    return {"comparison": [], "null_corpus": [], "robustness": ["book/_executed/comparison.ipynb"],
+            "explanations": ["book/_executed/comparison.ipynb", *expand("book/_executed/{paper}.ipynb", paper=PAPERS)],
+            }[wildcards.page]
+
+
+rule evidence:
+    input: sources, notebook="notebooks/{page}.ipynb", values=f"params/evidence/{PROFILE}.yaml"
+    output: "book/_executed/{page}.ipynb"
+    log: notebook="logs/{page}.ipynb", text="logs/{page}.txt"
+    params:
+        code=lambda w: runs.code_fingerprint(w.page, everything=True),
+        values=lambda w: json.dumps(EVIDENCE_VALUES[w.page]),
     threads: workflow.cores or 1
     shell:
-        QUIET + " papermill -k python3 --no-progress-bar {input.notebook} {log.notebook} "
-        "-p run_dir runs/{wildcards.paper}/quick > {log.text} 2>&1 && cp {log.notebook} {output} "
-        "|| {{ tail -n 5 {log.text}; exit 1; }}"
+        QUIET + " papermill -k python3 --no-progress-bar {input.notebook} {log.notebook} -y '{params.values}' "
+        "-p workers {threads} > {log.text} 2>&1 && cp {log.notebook} {output} || {{ tail -n 5 {log.text}; exit 1; }}"
+
+
+rule lesson:
+    input: notebook="notebooks/learn/{lesson}.ipynb", ledger="book/evidence/claims.yaml"
+    output: "book/_executed/learn/{lesson}.ipynb"
+    log: notebook="logs/learn/{lesson}.ipynb", text="logs/learn/{lesson}.txt"
+    params: code=lambda w: runs.code_fingerprint(f"learn/{w.lesson}", everything=True)
+    shell:
+        QUIET + " OMP_NUM_THREADS={threads} papermill -k python3 --no-progress-bar {input.notebook} {log.notebook} "
+        "> {log.text} 2>&1 && cp {log.notebook} {output} || {{ tail -n 5 {log.text}; exit 1; }}"
+
+
+rule last:
+    input:
+        lambda w: [] if w.last == "real_data" else [
+            *expand("book/_executed/{page}.ipynb", page=[*PAPERS, *EVIDENCE, "real_data"]),
+            *expand("book/_executed/learn/{lesson}.ipynb", lesson=LESSONS)],
+        notebook="notebooks/{last}.ipynb",
+    output: "book/_executed/{last}.ipynb"
+    log: notebook="logs/{last}.ipynb", text="logs/{last}.txt"
+    params:
+        code=lambda w: runs.code_fingerprint(w.last, everything=True),
+        found=sorted(map(str, Path("runs").glob("*/*/SHA256SUMS"))),
+    shell:
+        QUIET + " papermill -k python3 --no-progress-bar {input.notebook} {log.notebook} > {log.text} 2>&1 "
+        "&& cp {log.notebook} {output} || {{ tail -n 5 {log.text}; exit 1; }}"
