@@ -153,3 +153,24 @@ def fairness(table, measure, corpus, names=None):
     handles, labels = (a + b for a, b in zip(*(ax.get_legend_handles_labels() for ax in axes), strict=True))
     fig.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     return axes
+
+
+def trained_and_random(table, corpus, names=None, ax=None):
+    """Attribution on planted places, of the trained network and of random weights, with 95 % intervals; 1 is chance.
+
+    table: columns model, method, input, and trained, random, each with _low and _high; names: mapping model -> words.
+    """
+    ax = axes_or_new(ax, (6.6, 0.3 * len(table) + 1.6))
+    y = np.arange(len(table))[::-1]
+    for kind, title, mark, colour, up in (("trained", "trained", "o", BLUE, 0.14),
+                                          ("random", "random weights", "s", ORANGE, -0.14)):
+        ax.errorbar(table[kind], y + up, xerr=between(table, kind, f"{kind}_low", f"{kind}_high"), fmt=mark, color=colour,
+                    ms=4, lw=1, capsize=2, label=title)
+    ax.axvline(1, color=GREY, ls=":", label="chance")
+    ax.set_yticks(y, [f"{(names or {}).get(r.model, r.model)}, {r.method}, {r.input}" for r in table.itertuples()],
+                  fontsize=7.5)
+    shown = table[["trained", "random"]].to_numpy()
+    ax.set(xlabel="mass on planted places over their share", title=corpus, xlim=(min(0, np.nanmin(shown)), None),
+           ylim=(-0.7, len(table) - 0.3))
+    ax.figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return ax

@@ -5,6 +5,7 @@ purpose and under its own name, in `depnb.inflation`.
 """
 
 import hashlib
+import io
 import json
 import multiprocessing
 import re
@@ -160,11 +161,12 @@ def fit(pipeline, people, split, seed, folder, epochs=None, watch=False):
     history = training.fit(network, lambda model, batch: pipeline.loss(model, *batch),
                            Batches(pipeline, rows["train"], targets, prepared, seed), validate, recipe, fabric, folder,
                            {"pipeline": pipeline.name, "units": len(pipeline.table)})
-    if watch:
-        if watched:
-            np.save(folder / "watched.npy", np.stack(watched).astype(np.float32))
-        watched = np.load(folder / "watched.npy")
-    return Fitted(network.eval(), prepared, sum(row["seconds"] for row in history), pd.DataFrame(history), watched)
+    if watched:
+        content = io.BytesIO()
+        np.save(content, np.stack(watched).astype(np.float32))
+        runs.write_atomically(folder / "watched.npy", content.getvalue())
+    return Fitted(network.eval(), prepared, sum(row["seconds"] for row in history), pd.DataFrame(history),
+                  np.load(folder / "watched.npy") if watch else None)
 
 
 def fit_many(models, people, jobs, workers=-1, epochs=None, watch=False):
