@@ -1,17 +1,25 @@
-# make book: the rendered book in _build/html    make test: all tests    make lab: JupyterLab    make clean: remove builds
+# make book: the rendered book in _build/html; PROFILE=full: with all ablations and more seeds (a night)
+# make pdf: the book as one PDF    make test: all tests    make lab: JupyterLab    make clean: remove builds
 # Each makes .venv when it is missing or older than the dependencies. Another interpreter: make book PYTHON=python3.12
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.10 python3 python 2>/dev/null))
+PROFILE ?= quick
 CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: book test lab lint clean distclean
+.PHONY: book pdf test lab lint clean distclean
 .DELETE_ON_ERROR:
 
 book: .venv/.ready
-	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --quiet rules -- book
+	$(BIN)/snakemake --cores $(CORES) --rerun-incomplete --quiet rules --config profile=$(PROFILE) -- book
 	@echo "Open _build/html/index.html"
+
+pdf: book
+	@mkdir -p logs
+	$(BIN)/jupyter-book build . -W -n --keep-going --builder singlehtml > logs/pdf.txt 2>&1 || { grep -E "WARNING|ERROR|Error" logs/pdf.txt; exit 1; }
+	$(BIN)/python -m depnb.printing _build/singlehtml _build/book.pdf
+	@echo "Open _build/book.pdf"
 
 test: .venv/.ready
 	$(BIN)/ruff check .

@@ -1,0 +1,245 @@
+"""Every page of the built book in headless Chromium: offline, on a phone, in the dark, by keyboard, by screen reader.
+
+DEPNB_CHROMIUM names the browser where it is not on the path; DEPNB_BOOK a folder of built pages (_build/html) to look at
+instead of the small book that the other tests build.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from depnb import printing
+
+PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
+SLOW = 60_000                                   # ms: only a browser that hangs takes so long
+FOCUSED = """() => {
+    const e = document.activeElement, style = getComputedStyle(e);
+    const ring = s => s.outlineStyle != 'none' && parseFloat(s.outlineWidth) > 0 || s.boxShadow != 'none';
+    return {what: e.outerHTML.slice(0, 120), href: e.getAttribute('href') || '', on: e !== document.body,
+            seen: (ring(style) || ring(getComputedStyle(e, '::after'))) && parseFloat(style.opacity) > 0
+                  && e.getBoundingClientRect().width > 0,
+            main: e.closest('main') !== null};
+}"""
+HIDDEN = f"""() => [...document.querySelectorAll('a[href], button, input, summary, audio, [tabindex="0"]')]
+    .filter(e => e.checkVisibility({{visibilityProperty: true}}) && e.tabIndex >= 0)
+    .map(e => {{ e.focus({{preventScroll: true}}); return ({FOCUSED})(); }})
+    .filter(here => here.on && !here.seen).map(here => here.what)"""
+SAMPLES = """() => {                          // marks three elements of every combination of letters and grounds
+    const seen = {};
+    for (const e of document.body.querySelectorAll('*')) {
+        e.removeAttribute('data-sample');
+        if (!e.checkVisibility() || ![...e.childNodes].some(n => n.nodeType == Node.TEXT_NODE && n.data.trim())) continue;
+        const style = getComputedStyle(e), key = [style.color, style.fontSize, style.fontWeight, style.opacity];
+        for (let up = e; up; up = up.parentElement) key.push(getComputedStyle(up).backgroundColor);
+        const look = key.filter(colour => colour != 'rgba(0, 0, 0, 0)').join();
+        seen[look] = (seen[look] || 0) + 1;
+        if (seen[look] <= 3) e.setAttribute('data-sample', '');
+    }
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = printing.chromium()
+    if program is None:
+        pytest.skip("no Chromium: install it (apt-get install chromium), or name one in DEPNB_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def book(browser, request):
+    """Folder of the built pages."""
+    return Path(os.environ["DEPNB_BOOK"]) if "DEPNB_BOOK" in os.environ else request.getfixturevalue("built")
+
+
+@pytest.fixture(scope="module")
+def visit(browser, book):
+    """visit(name, query) -> a fresh page that is loaded and typeset, with what went wrong in `page.wrong`."""
+    contexts = []
+
+    def local(route, page):
+        if route.request.url.startswith(("file:", "data:", "blob:")):
+            return route.continue_()
+        page.wrong.append(f"requests {route.request.url}")
+        return route.abort()
+
+    def load(name, query=""):
+        while contexts:
+            contexts.pop().close()
+        context = browser.new_context(viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
+        contexts.append(context)
+        context.set_default_timeout(SLOW)
+        page = context.new_page()
+        page.wrong = []
+        page.on("console", lambda said: page.wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: page.wrong.append(str(error)))
+        page.route("**/*", lambda route: local(route, page))
+        page.goto((book / name).as_uri() + query)
+        page.evaluate("() => window.MathJax?.startup?.promise?.then(() => true)")
+        return page
+
+    return load
+
+
+def goes_wrong(page):
+    return list(page.wrong)
+
+
+def first_tab_does_not_lead_past_the_navigation(page):
+    if page.url.endswith("search.html"):
+        return []                               # where the search field has the focus
+    page.keyboard.press("Tab")
+    first = page.evaluate(FOCUSED)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    then = page.evaluate(FOCUSED)
+    return [] if first["href"] == "#main-content" and first["seen"] and then["main"] else [first, then]
+
+
+def focus_is_hidden(page):
+    page.evaluate(printing.UNFOLD)
+    page.keyboard.press("Tab")                  # who moves by keyboard gets a ring, who points does not
+    return page.evaluate(HIDDEN)
+
+
+def equation_is_not_typeset(page):
+    return page.evaluate("() => [...document.querySelectorAll('mjx-merror, .math:not(:has(mjx-container))')]"
+                         ".map(e => e.outerHTML)")
+
+
+def code_cell_cannot_be_copied(page):
+    return page.evaluate("() => [...document.querySelectorAll('.cell_input .highlight')]"
+                         ".filter(e => !e.querySelector('button.copybtn')).map(e => e.innerText.slice(0, 80))")
+
+
+def slider_does_not_move_its_picture(page):
+    wrong = []
+    for figure in page.locator(".depnb-slider").all():
+        handle, picture = figure.locator("input[type=range]"), figure.locator("img")
+        handle.focus()
+        shown = []
+        for key in ("Home", "ArrowRight", "End"):
+            page.keyboard.press(key)
+            shown.append(picture.get_attribute("src"))
+        box = handle.bounding_box()
+        page.mouse.click(box["x"] + 2, box["y"] + box["height"] / 2)
+        back = picture.get_attribute("src") == shown[0]
+        if len(set(shown)) < min(3, 1 + int(handle.get_attribute("max"))) or not back:
+            wrong.append(picture.get_attribute("alt"))
+    return wrong
+
+
+def is_wider_than_the_screen(page):
+    beside = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return [f"{beside} px beside a screen of {page.viewport_size['width']} px"] if beside else []
+
+
+def violates_a_rule_of_accessibility(page):
+    page.wait_for_timeout(400)                  # the theme looks for boxes that scroll 300 ms after a change
+    found = axe(page, None, rules={"color-contrast": {"enabled": False}})["violations"]
+    return [(v["id"], n["target"], n["failureSummary"]) for v in found if v["impact"] in ("serious", "critical")
+            for n in v["nodes"]]
+
+
+def has_too_little_contrast(page):
+    page.evaluate(SAMPLES)                      # every letter of the code would take a minute
+    found = axe(page, {"include": [["[data-sample]"]]}, runOnly=["color-contrast"])
+    # what axe calls incomplete it could not judge, save for letters in the very colour of their ground
+    nodes = [n for kind in ("violations", "incomplete") for v in found[kind] for n in v["nodes"]]
+    return [(n["target"], n["failureSummary"]) for n in nodes
+            if n["any"][0]["data"]["messageKey"] == "equalRatio" or n["any"][0]["data"]["contrastRatio"]]
+
+
+def axe(page, where, **options):
+    return Axe().run(page, where, {"resultTypes": ["violations", "incomplete"], "preload": False} | options).response
+
+
+LIGHT = (goes_wrong, first_tab_does_not_lead_past_the_navigation, focus_is_hidden, equation_is_not_typeset,
+         code_cell_cannot_be_copied, slider_does_not_move_its_picture, is_wider_than_the_screen,
+         violates_a_rule_of_accessibility, has_too_little_contrast, goes_wrong)
+DARK = (focus_is_hidden, has_too_little_contrast)
+SMALL = (is_wider_than_the_screen, violates_a_rule_of_accessibility, has_too_little_contrast)
+
+
+@pytest.fixture(scope="module")
+def faults(visit, book):
+    """What every look at every page found: {look: {page: faults}}; a page is loaded once."""
+    # the root of the book only forwards to its first page
+    names = [str(p.relative_to(book)) for p in sorted(book.rglob("*.html")) if "_static" not in p.parts and p.parent != book]
+    names += [f"{name}.html" for name in ("genindex", "py-modindex", "search")]
+    found = {look: {} for look in (*LIGHT, *DARK, *SMALL)}
+
+    def look_at(name, looks, page):
+        for look in looks:
+            if faults := look(page):
+                found[look].setdefault(name, []).extend(faults)
+
+    for name in names:
+        page = visit(name)
+        look_at(name, LIGHT, page)
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+        look_at(f"{name} in the dark", DARK, page)
+        page.set_viewport_size(PHONE)
+        look_at(f"{name} in the dark on a phone", SMALL, page)
+    return found
+
+
+@pytest.mark.parametrize("fault", dict.fromkeys((*LIGHT, *DARK, *SMALL)), ids=lambda look: look.__name__)
+def test_no_page(faults, fault):
+    listed = [f"{page}: {what}" for page, found in faults[fault].items() for what in found]
+    assert not listed, "\n".join(listed)
+
+
+def test_the_book_has_sliders(book):
+    assert any('class="depnb-slider"' in page.read_text() for page in book.glob("book/**/*.html"))
+
+
+def test_a_copy_button_takes_the_code_by_keyboard(visit):
+    page = visit("book/_executed/sta_drn.html")
+    block = page.locator(".cell_input .highlight:visible").first
+    button = block.locator("button.copybtn")
+    button.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("e => e.classList.contains('success')", arg=button.element_handle())
+    page.evaluate("document.body.append(Object.assign(document.createElement('textarea'), {id: 'paste'}))")
+    page.locator("#paste").focus()
+    page.keyboard.press("Control+V")
+    assert page.locator("#paste").input_value().strip() == block.locator("pre").inner_text().strip()
+
+
+def test_search_finds_pages_and_opens_them(visit):
+    page = visit("search.html", "?q=attention")
+    results = page.locator("#search-results li a")
+    results.filter(has_text="STA-DRN").first.click()
+    page.wait_for_url("**/sta_drn.html*")
+    assert "attention" in page.locator("article").inner_text().lower()
+    assert page.wrong == []
+
+
+def test_the_reader_can_switch_between_light_and_dark(visit):
+    page = visit("book/index.html")
+    seen = set()
+    for _ in range(3):
+        page.locator("button.theme-switch-button:visible").first.click()
+        seen.add(page.evaluate("document.documentElement.dataset.theme"))
+    assert seen == {"light", "dark"}
+
+
+def test_the_keyboard_reaches_every_page(visit):
+    page = visit("book/index.html")
+    wanted = set(page.evaluate("[...document.querySelectorAll('.bd-links a, article .sd-card a')]"
+                               ".map(a => a.getAttribute('href'))"))
+    reached = []
+    while not reached or reached[-1]["on"]:     # until the focus goes back to the browser
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(FOCUSED))
+    assert len(wanted) > 10
+    assert wanted - {here["href"] for here in reached} == set()
+    assert [here["what"] for here in reached if here["on"] and not here["seen"]] == []
