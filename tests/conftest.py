@@ -1,10 +1,17 @@
 """Small simulated corpora, made once a session; nothing is written outside temporary folders."""
 
+import functools
+import importlib
 import json
 import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib
+import nbformat
 import numpy as np
 import pytest
 
@@ -84,6 +91,31 @@ def recorded(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def small_cohort(tmp_path_factory):
+    """Folder of a cohort in every layout: 16 participants, short recordings. Do not change it; copy it."""
+    from depnb.simulation import cohort
+
+    return cohort.render(tmp_path_factory.mktemp("cohorts") / "small", 16, 0, 1.0,
+                         {"avec2014": 3.0, "speech_folder": 4.0, "daic_woz": 14.0, "dvlog": 60.0})
+
+
+@pytest.fixture(scope="session")
+def cohort(small_cohort):
+    """The small cohort as the pages of evidence open it."""
+    from depnb import protocol
+
+    return protocol.Cohort(16, 0, 1.0, root=small_cohort)
+
+
+@pytest.fixture(scope="session")
+def models(small_cohort, cache):
+    """The four pipelines on the small cohort, by name. Do not change them."""
+    from depnb import pipelines
+
+    return {name: kind(small_cohort, cache) for name, kind in pipelines.MODELS.items()}
+
+
+@pytest.fixture(scope="session")
 def place(tree, cache):
     """Parameters of a notebook that reads the small corpus."""
     return {"data_root": str(tree), "cache_dir": str(cache)}
@@ -123,6 +155,78 @@ def vlogged(tmp_path_factory, vlogs):
 
     folder = tmp_path_factory.mktemp("vlogged")
     return folder, execute(folder, notebook="dynmultidep", data_root=str(vlogs))
+
+
+@pytest.fixture(scope="session")
+def evidence(small_cohort, cache, tmp_path_factory):
+    """evidence(page) -> (run folder, executed notebook), run from start to end once. Do not change it."""
+    from tests.papermilled import execute
+
+    @functools.cache
+    def run(page):
+        folder = tmp_path_factory.mktemp(page)
+        given = {"data_root": str(small_cohort), "cache_dir": str(cache), "run_dir": str(folder / page / "quick")}
+        if page in ("robustness", "explanations"):
+            given["comparison_run"] = str(run("comparison")[0])
+        return folder / page / "quick", execute(folder, notebook=page, **given)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory):
+    """taught(lesson) -> the executed notebook of a lesson, as small as its tests ask for, run once."""
+    from tests.learn import lessons
+
+    @functools.cache
+    def run(lesson):
+        small = getattr(importlib.import_module(f"tests.learn.test_{lesson}"), "PARAMETERS", {})
+        return lessons.run(lesson, tmp_path_factory.mktemp(lesson), **small)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def executed(whole, heard, interviewed, vlogged, evidence, taught, tmp_path_factory):
+    """Executed notebooks by their page below book/_executed: all pages that `_toc.yml` has from notebooks."""
+    from tests.papermilled import EVIDENCE, LESSONS, run
+
+    folder = tmp_path_factory.mktemp("executed")
+    places = {"sta_drn": whole[0], "cfrafn": heard[0], "aafn": interviewed[0], "dynmultidep": vlogged[0]}
+    found = {page: nbformat.read(place / "out.ipynb", 4) for page, place in places.items()}
+    found |= {page: evidence(page)[1] for page in EVIDENCE} | {f"learn/{lesson}": taught(lesson) for lesson in LESSONS}
+    places = {page: place / "run" for page, place in places.items()} | {page: evidence(page)[0] for page in EVIDENCE}
+    for page, place in places.items():
+        (folder / "runs" / page).mkdir(parents=True)
+        (folder / "runs" / page / "quick").symlink_to(place)
+    (folder / "pages/learn").mkdir(parents=True)
+    for page, notebook in found.items():
+        nbformat.write(notebook, folder / "pages" / f"{page}.ipynb")
+    where = {"runs_dir": str(folder / "runs"), "pages_dir": str(folder / "pages")}
+    for page, given in (("real_data", ["runs_dir"]), ("provenance", where)):         # provenance lists all other pages
+        notebook = run(folder / page, {name: where[name] for name in given}, page)
+        nbformat.write(notebook, folder / "pages" / f"{page}.ipynb")
+    return {page: folder / "pages" / f"{page}.ipynb" for page in (*found, "real_data", "provenance")}
+
+
+@pytest.fixture(scope="session")
+def built(executed, tmp_path_factory):
+    """Folder of the pages of the book, built around those small runs. Do not change it."""
+    source = tmp_path_factory.mktemp("book")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "depnb", source / "depnb", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "benchmarks/results", source / "benchmarks/results")
+    shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("_executed", "__pycache__"))
+    for page, notebook in executed.items():
+        target = source / f"book/_executed/{page}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(notebook, target)
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-W", "-n", "--keep-going"]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True)
+    said = re.findall(r".*(?:WARNING|ERROR|Error).*", done.stdout + done.stderr)
+    assert done.returncode == 0, "\n".join(said)
+    return source / "_build/html"
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from tests.conftest import ROOT
 TINY = {"epochs": 2, "validate_every": 1, "image_size": 32, "features": 4, "stem_features": 4, "batch_size": 4,
         "clip_frames": 4, "explain_videos": 1, "workers": 2}
 
-
 TINY_VOICES = {"epochs": 4, "patience": 0, "transformed_width": 16, "conv_width": 8, "classifier_width": 8, "workers": 2,
                "vggish_weights": "none"}
 
@@ -20,6 +19,16 @@ TINY_INTERVIEWS = {"epochs": 2, "frame_step": 15, "window_seconds": 8, "overlap_
 
 TINY_VLOGS = {"epochs": 2, "width": 8, "state_size": 4, "heads": 2, "feed_forward": 8, "batch_size": 8, "crop_rows": 60,
               "released_shortest": 60, "workers": 2}
+
+EVIDENCE = ("comparison", "null_corpus", "robustness", "explanations")
+LESSONS = sorted(path.stem for path in (ROOT / "notebooks/learn").glob("*.ipynb"))
+
+TINY_EVIDENCE = {
+    "comparison": {"participants": 16, "folds": 2, "seeds": 2, "epochs": 1, "workers": 2},
+    "null_corpus": {"participants": 16, "effect": 1.0, "repetitions": 2, "restarts": 2, "workers": 2,
+                    **{f"{name}_epochs": 1 for name in ("cfrafn", "sta_drn", "aafn", "dynmultidep")}},
+    "robustness": {"participants": 16, "folds": 2, "levels": [1], "epochs": 1, "workers": 2},
+    "explanations": {"participants": 16, "folds": 2, "units": 2, "random_networks": 1, "epochs": 1, "workers": 2}}
 
 
 def metrics_of(folder):
@@ -32,11 +41,16 @@ def command(folder, parameters, notebook="sta_drn"):
             str(ROOT / f"notebooks/{notebook}.ipynb"), str(folder / "out.ipynb"), "-y", json.dumps(parameters)]
 
 
-def execute(folder, fails=False, notebook="sta_drn", **parameters):
-    """Run the notebook -> the executed notebook; `fails`: it must stop with an error."""
+def run(folder, parameters, notebook, fails=False):
+    """Run a notebook with these parameters -> the executed notebook; `fails`: it must stop with an error."""
     folder.mkdir(exist_ok=True)
-    small = {"sta_drn": TINY, "cfrafn": TINY_VOICES, "aafn": TINY_INTERVIEWS, "dynmultidep": TINY_VLOGS}.get(notebook, {})
-    given = small | {"run_dir": str(folder / "run")} | parameters
-    done = subprocess.run(command(folder, given, notebook), capture_output=True, text=True)
+    done = subprocess.run(command(folder, parameters, notebook), capture_output=True, text=True)
     assert (done.returncode != 0) == fails, done.stderr
     return nbformat.read(folder / "out.ipynb", 4)
+
+
+def execute(folder, fails=False, notebook="sta_drn", **parameters):
+    """Run a notebook that leaves a run, with tiny parameters unless others are given -> the executed notebook."""
+    small = {"sta_drn": TINY, "cfrafn": TINY_VOICES, "aafn": TINY_INTERVIEWS, "dynmultidep": TINY_VLOGS,
+             **TINY_EVIDENCE}.get(notebook, {})
+    return run(folder, small | {"run_dir": str(folder / "run")} | parameters, notebook, fails)

@@ -2,8 +2,6 @@
 
 import pytest
 
-from tests.learn import lessons
-
 
 @pytest.fixture(scope="module")
 def lesson(request):
@@ -11,5 +9,5 @@ def lesson(request):
 
 
 @pytest.fixture(scope="module")
-def executed(request, lesson, tmp_path_factory):
-    return lessons.run(lesson, tmp_path_factory.mktemp(lesson), **getattr(request.module, "PARAMETERS", {}))
+def executed(lesson, taught):
+    return taught(lesson)
