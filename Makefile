@@ -1,4 +1,4 @@
-# make book: the rendered book in _build/html; PROFILE=full: with all ablations and more seeds (a night)
+# make book: the rendered book in _build/html; PROFILE=full: with all ablations and more seeds (many hours)
 # make pdf: the book as one PDF    make test: all tests    make lab: JupyterLab    make clean: remove builds
 # Each makes .venv when it is missing or older than the dependencies. Another interpreter: make book PYTHON=python3.12
 
