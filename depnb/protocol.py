@@ -9,6 +9,7 @@ import io
 import json
 import multiprocessing
 import re
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -175,9 +176,16 @@ def fit_many(models, people, jobs, workers=-1, epochs=None, watch=False):
     jobs: mapping job -> (pipeline's name, split by unit, seed, folder); models: mapping name -> Pipeline; epochs: of all, or
     None.
     """
-    found = Parallel(workers)(delayed(_fit_alone)(models[name], people, split, seed, folder, epochs, watch)
-                              for name, split, seed, folder in jobs.values())
+    found = in_parallel(_fit_alone, [(models[name], people, split, seed, folder, epochs, watch)
+                                     for name, split, seed, folder in jobs.values()], workers)
     return dict(zip(jobs, found, strict=True))
+
+
+def in_parallel(function, calls, workers=-1):
+    """function(*arguments) for every entry of calls, in several processes -> list."""
+    with warnings.catch_warnings():         # loky replaces workers that have grown, and says so
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+        return Parallel(workers)(delayed(function)(*arguments) for arguments in calls)
 
 
 def _fit_alone(*arguments):

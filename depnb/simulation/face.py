@@ -13,6 +13,7 @@ Severity moves five cues, all in the direction the literature reports:
   head     less head motion (Alghowinem et al. 2013b; Girard et al. 2014)
 """
 
+import warnings
 from functools import cache
 from importlib.resources import files
 
@@ -53,7 +54,9 @@ LANDMARKS = 478
 @cache
 def portrait():
     """The shown square of the portrait and its FaceMesh landmarks -> (WIDTH, WIDTH, 3) uint8, (478, 3) float."""
-    square = skimage.data.astronaut()[CROP_Y:CROP_Y + CROP, CROP_X:CROP_X + CROP]
+    with warnings.catch_warnings():         # it imports tqdm's notebook bars, which warn where ipywidgets is missing
+        warnings.simplefilter("ignore")
+        square = skimage.data.astronaut()[CROP_Y:CROP_Y + CROP, CROP_X:CROP_X + CROP]
     image = cv2.resize(square, (WIDTH, WIDTH), interpolation=cv2.INTER_CUBIC)
     landmarks = np.load(str(files(__package__) / "portrait_landmarks.npy")).astype(float)      # of the square at 512
     return image, landmarks * (WIDTH / 512)
