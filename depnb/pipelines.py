@@ -56,7 +56,7 @@ class Voice(Pipeline):
     """CFRAFN: eGeMAPS and log-mel statistics of a recording; binary cross-entropy."""
 
     name, unit, shows = "cfrafn", "recording", "voice"
-    title, layout, what, senses = "CFRAFN", "speech_folder", "sound", ("egemaps", "vggish")
+    title, layout, senses = "CFRAFN", "speech_folder", ("egemaps", "vggish")
     batch_size, learning_rate, schedule, weight_decay, epochs = 1024, 5e-4, "constant", 2e-4, 40
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
@@ -96,7 +96,7 @@ class Face(Pipeline):
     """STA-DRN: clips of aligned face crops; BDI-II, standardised on the training participants; smooth L1."""
 
     name, unit, shows = "sta_drn", "video", "face"
-    title, layout, what, senses = "STA-DRN", "avec2014", "pictures", ("clips",)
+    title, layout, senses = "STA-DRN", "avec2014", ("clips",)
     batch_size, learning_rate, optimiser, epochs = 8, 1.5e-3, "adamw", 24
     frames, stride, size, step = 8, 3, 48, 3
 
@@ -156,7 +156,7 @@ class Interview(Pipeline):
     """AAFN: windows of face, voice and words of an interview; eight PHQ-8 items as soft bins; the score is their sum."""
 
     name, unit, shows = "aafn", "window of 10 s", "interview"
-    title, layout, what, senses = "AAFN", "daic_woz", "rows", interview.MODALITIES
+    title, layout, senses = "AAFN", "daic_woz", interview.MODALITIES
     weight_decay, epochs, step, seconds = 1e-4, 16, 10, 10
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
@@ -224,7 +224,7 @@ class Vlog(Pipeline):
     """DynMultiDep: vlogs, each standardised by itself; binary cross-entropy."""
 
     name, unit, shows = "dynmultidep", "vlog", "vlog"
-    title, layout, what, senses = "DynMultiDep", "dvlog", "rows", ("audio", "visual")
+    title, layout, senses = "DynMultiDep", "dvlog", ("audio", "visual")
     learning_rate, epochs, clip_norm, crop = 1e-3, 10, 1.0, 150
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
@@ -252,13 +252,7 @@ class Vlog(Pipeline):
         return dynmultidep.DynMultiDep("paper", 25, 136, width=32, state_size=8, expansion=2, window=30, heads=4,
                                        feed_forward=64, gate="soft", fusion_gate="soft", mask_scan=True, dropout=0.1)
 
-    targets, loss = Voice.targets, Voice.loss
-
-    def score(self, network, inputs, prepared):
-        return network(**inputs).float().numpy()
-
-    def without(self, inputs, sense):
-        return inputs | {sense: torch.zeros_like(inputs[sense])}
+    targets, loss, score, without = Voice.targets, Voice.loss, Voice.score, Voice.without
 
 
 MODELS = {p.name: p for p in (Voice, Face, Interview, Vlog)}
@@ -305,7 +299,7 @@ class Baseline:
     def fit(self, people, part):
         """part: train, validation or test by participant -> function: pipelines by name -> (units,) scores."""
         train = (self.table["participant"].map(part) == "train").to_numpy()
-        target = people[self.kind.target].reindex(self.table["participant"]).to_numpy(float)
+        target = self.pipeline.of(self.kind.target, people)
         model = self.kind.estimator().fit(self.kind.describe(self.pipeline)[train], target[train])
         decide = getattr(model, "decision_function", model.predict)
         return lambda models: decide(self.kind.describe(models[self.kind.units_of]))

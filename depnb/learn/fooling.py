@@ -5,7 +5,6 @@ standard deviations of 25 descriptors of the voice. A table of scores is what `c
 y_pred.
 """
 
-import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,9 +28,6 @@ WAYS = ("honest", "shared participants", "clips for people", "choice on test", "
 
 def simulate(participants=60, effect=0.0, seed=0):
     """Clips of a cohort of cases and controls: effect 0 is the null corpus, where no feature is related to the label."""
-    with warnings.catch_warnings():         # scikit-image asks for tqdm's notebook bars, which warn without ipywidgets
-        warnings.simplefilter("ignore")
-        vlog.basis()
     people = severity.case_control(participants, seed, first_id=1)
     cues = severity.cues(people["severity"], vlog.CUES, effect, np.random.default_rng([seed, 2]))
     tables = []

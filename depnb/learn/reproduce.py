@@ -5,7 +5,6 @@ columns of arrays in place of CFRAFN's eGeMAPS and VGGish: functionals (50,), me
 and spectrum (128,), statistics of 64 log-mel bands.
 """
 
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -40,9 +39,6 @@ def files(participants=80, seed=0):
 
 def recordings(participants=80, effect=0.7, seed=0):
     """The same table with what a minute of each voice gives: functionals and spectrum."""
-    with warnings.catch_warnings():         # scikit-image asks for tqdm's notebook bars, which warn without ipywidgets
-        warnings.simplefilter("ignore")
-        vlog.basis()
     table = files(participants, seed)
     people = table.groupby("participant").first()
     cues = severity.cues(people["severity"], vlog.CUES, effect, np.random.default_rng([seed, 2])).set_index(people.index)
