@@ -311,6 +311,19 @@ def calibration(y, p, weight):
                      (share * (p - y) ** 2).sum(-1)]).mean(-1)
 
 
+def with_the_lost(found, people):
+    """Rows of one model under one damage, and for everyone of people who has none any more a row with the mean answer.
+
+    found: table with the columns participant and y_pred, what else it says being the same in all rows; people: ids.
+    """
+    lost = pd.Index(people).difference(found["participant"])
+    if lost.empty:
+        return found
+    same = found.drop(columns=["participant", "y_pred"]).iloc[0].to_dict()
+    added = pd.DataFrame({**same, "participant": lost, "y_pred": found["y_pred"].mean()})
+    return pd.concat([found, added], ignore_index=True)
+
+
 def dose_response(table, seed=0, resamples=2000, level=0.95):
     """AUC of every model under every kind and dose of damage.
 

@@ -117,3 +117,21 @@ def score(pipeline, root, networks, prepared, rows, methods=METHODS):
                     found.append({"network": kind, "method": method, "input": sense, "row": row,
                                   "concentration": explain.concentration(mass, masks[sense])})
     return pd.DataFrame(found)
+
+
+def of_chapter(folder, metrics):
+    """What a chapter's own run found of attributions, gates and routers -> list of rows: what, trained and, if any, untrained.
+
+    folder: of the run; metrics: of the run. Concentration (1: chance) where what names no other score.
+    """
+    found, file = [], folder / "attributions.csv"
+    if file.exists():
+        own = pd.read_csv(file)
+        keys = [c for c in ("method", "sense", "cue") if c in own]
+        own["what"] = own[keys].astype(str).agg(", ".join, axis=1) if keys else "sentences left out"
+        own = own.pivot_table(index="what", columns="network", values="concentration", sort=False)
+        found += [{"what": what, **row} for what, row in own.iterrows()]
+    found += [{"what": f"gate notices a bad {gate['modality']} sense (AUC, 0.5: chance)", "trained": gate["auc"]}
+              for gate in metrics.get("gate", []) if gate["network"] == "trained"]
+    return found + [{"what": f"router, {router['sense']}, {router['cue']} (AUC, 0.5: chance)", "trained": router["auc"]}
+                    for router in metrics.get("router", [])]

@@ -264,6 +264,25 @@ class TestDoses:
         with pytest.raises(ValueError, match="model m, noise 1: has other participants or seeds than the lowest dose"):
             c.dose_response(table)
 
+    def test_who_has_no_recording_left_gets_the_mean_answer_and_is_compared(self):
+        table = made({"m": 1.0}).query("seed == 0").assign(kind="short", dose=0)
+        worse = table[~table["participant"].isin(["P001", "P002"])].assign(dose=1)
+        one_fold = worse[worse["fold"] == worse["fold"].iloc[0]]
+        filled = c.with_the_lost(one_fold.drop(columns="y_true"), [*one_fold["participant"], "P001", "P002"])
+        assert filled["participant"].to_list() == [*one_fold["participant"], "P001", "P002"]
+        assert filled["y_pred"].to_list() == [*one_fold["y_pred"], *[one_fold["y_pred"].mean()] * 2]
+        assert (filled[["model", "kind", "dose", "seed", "fold"]] == filled.loc[0, ["model", "kind", "dose", "seed", "fold"]]
+                ).all(axis=None)
+        truth = table.set_index("participant")["y_true"]
+        both = pd.concat([table, c.with_the_lost(worse.drop(columns="y_true"), table["participant"])])
+        found = c.dose_response(both.assign(y_true=both["participant"].map(truth)), **FEW)
+        assert found["dose"].to_list() == [0, 1]
+        assert found["change"][1] != 0
+
+    def test_where_nobody_is_lost_the_rows_are_the_same(self):
+        table = made({"m": 1.0}).query("seed == 0")
+        pd.testing.assert_frame_equal(c.with_the_lost(table, table["participant"].unique()), table)
+
 
 @pytest.mark.parametrize(("change", "message"), [
     (lambda t: t.drop(columns="fold"), "predictions have no column fold"),

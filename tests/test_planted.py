@@ -189,3 +189,29 @@ class TestExpectedTotal:
 def test_what_is_occluded_at_once_is_a_whole_sentence_and_a_whole_row():
     assert planted.KNOWN["aafn"][1]["text"] == (1, text.WIDTH)
     assert set(planted.KNOWN["aafn"][1]) <= set(MODALITIES)
+
+
+class TestOfChapter:
+    ROWS = [("trained", 2.0, 1.0), ("untrained", 1.0, 1.5)]
+
+    @pytest.mark.parametrize(("labels", "what"), [
+        ({}, ["sentences left out"]), ({"cue": ["slow", "slow"]}, ["slow"]),
+        ({"method": ["a", "b"], "cue": ["slow", "short"]}, ["a, slow", "b, short"]),
+        ({"sense": ["audio", "visual"], "cue": ["slow", "slow"]}, ["audio, slow", "visual, slow"])])
+    def test_attributions_are_named_by_what_the_chapter_tells_apart(self, tmp_path, labels, what):
+        pd.DataFrame([{"network": network, **{k: v[i] for k, v in labels.items()}, "concentration": value[i]}
+                      for network, *value in self.ROWS for i in range(2)]).to_csv(tmp_path / "attributions.csv")
+        found = pd.DataFrame(planted.of_chapter(tmp_path, {})).set_index("what")
+        assert found.index.to_list() == what
+        expected = {network: value if len(what) == 2 else [np.mean(value)] for network, *value in self.ROWS}
+        assert {c: found[c].to_list() for c in found} == expected
+
+    def test_gates_of_the_trained_network_and_routers_stand_beside_them(self, tmp_path):
+        gates = [{"network": n, "modality": "audio", "auc": auc} for n, auc in (("trained", 0.9), ("untrained", 0.5))]
+        found = planted.of_chapter(tmp_path, {"gate": gates, "router": [{"sense": "visual", "cue": "slow", "auc": 0.7}]})
+        assert [row["trained"] for row in found] == [0.9, 0.7]
+        assert "audio" in found[0]["what"]
+        assert "visual, slow" in found[1]["what"]
+
+    def test_a_run_without_any_of_these_gives_no_row(self, tmp_path):
+        assert planted.of_chapter(tmp_path, {"mae": 1.0}) == []
