@@ -2,7 +2,8 @@
 #   snakemake --cores 2 book                   the quick profile   snakemake --cores 2 runs/sta_drn/k-4/metrics.json   one run
 #   snakemake --cores 2 --config profile=full -- book              with all ablations, more seeds and repetitions: hours
 #   snakemake --executor slurm --jobs 8 book   on a cluster, with snakemake-executor-plugin-slurm
-# A run is started anew when its parameters, the library or the notebook's computing cells change (params: code).
+# A run is started anew when its parameters, the library or the notebook's computing cells change (params: code). A chapter or
+# page of evidence makes its own run: without metrics.json it goes on where the same code left it, and starts anew otherwise.
 import argparse
 import json
 from pathlib import Path
@@ -69,6 +70,7 @@ rule book:
 rule corpus:
     output: "data/simulated/{layout}-{participants}-effect{effect}-seed{seed}/SIMULATED.json"
     log: "logs/corpora/{layout}-{participants}-effect{effect}-seed{seed}.txt"
+    priority: 1
     threads: workflow.cores or 1
     shell:
         "rm -rf $(dirname {output}) && python -m depnb.simulation {wildcards.layout} --root $(dirname {output}) "
@@ -80,6 +82,7 @@ rule features:
     input: "data/simulated/{layout}-{participants}-effect{effect}-seed{seed}/SIMULATED.json"
     output: touch("logs/features/{layout}-{participants}-effect{effect}-seed{seed}-step{step}-size{size}")
     log: "logs/features/{layout}-{participants}-effect{effect}-seed{seed}-step{step}-size{size}.txt"
+    priority: 1
     threads: workflow.cores or 1
     shell:
         "python -m depnb.features $(dirname {input}) --cache cache --frame-step {wildcards.step} --size {wildcards.size} "
@@ -90,6 +93,7 @@ rule speech_features:
     input: "data/simulated/{layout}-{participants}-effect{effect}-seed{seed}/SIMULATED.json"
     output: touch("logs/features/{layout}-{participants}-effect{effect}-seed{seed}-silence-{silence}")
     log: "logs/features/{layout}-{participants}-effect{effect}-seed{seed}-silence-{silence}.txt"
+    priority: 1
     threads: workflow.cores or 1
     shell:
         "python -m depnb.features $(dirname {input}) --cache cache --modality audio --silence {wildcards.silence} "
@@ -100,6 +104,7 @@ rule interview_features:
     input: "data/simulated/{layout}-{participants}-effect{effect}-seed{seed}/SIMULATED.json"
     output: touch("logs/features/{layout}-{participants}-effect{effect}-seed{seed}-interviews-step{step}-{windows}")
     log: "logs/features/{layout}-{participants}-effect{effect}-seed{seed}-interviews-step{step}-{windows}.txt"
+    priority: 1
     threads: workflow.cores or 1
     shell:
         "python -m depnb.features $(dirname {input}) --cache cache --modality interview --step {wildcards.step} "
@@ -134,7 +139,9 @@ rule notebook:
     output: "book/_executed/{paper}.ipynb"
     log: notebook="logs/{paper}.ipynb", text="logs/{paper}.txt"
     params: code=lambda w: runs.code_fingerprint(w.paper, everything=True)
+    priority: 1                 # before the evidence, so that the four chapters share the cores
     shell:
+        "rm -f runs/{wildcards.paper}/quick/metrics.json; " +
         QUIET + " OMP_NUM_THREADS={threads} papermill -k python3 --no-progress-bar {input.notebook} {log.notebook} "
         "-f {input.base} -p run_dir runs/{wildcards.paper}/quick > {log.text} 2>&1 && cp {log.notebook} {output} "
         "|| {{ tail -n 5 {log.text}; exit 1; }}"
@@ -156,6 +163,7 @@ rule evidence:
         values=lambda w: json.dumps(EVIDENCE_VALUES[w.page]),
     threads: workflow.cores or 1
     shell:
+        "rm -f runs/{wildcards.page}/{PROFILE}/metrics.json; " +
         QUIET + " papermill -k python3 --no-progress-bar {input.notebook} {log.notebook} -y '{params.values}' "
         "-p workers {threads} > {log.text} 2>&1 && cp {log.notebook} {output} || {{ tail -n 5 {log.text}; exit 1; }}"
 

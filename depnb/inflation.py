@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import roc_auc_score
+from scipy import stats
 
 from depnb import protocol
 from depnb.classification import delong
@@ -49,9 +49,11 @@ def split_of(table, people, shared, repetition):
 
 def jobs(models, people, repetitions, restarts, folder):
     """What has to be trained: mapping (pipeline, repetition, shared, restart) -> arguments of `protocol.fit_many`."""
-    return {(name, r, shared, start): (name, split_of(models[name].table, shuffled(people, r), shared, r), start,
-                                       folder / f"{name}-{r}-{'shared' if shared else 'apart'}-{start}")
-            for name, r, shared, start in itertools.product(models, range(repetitions), (False, True), range(restarts))}
+    found = {}
+    for name, r, shared, start in itertools.product(models, range(repetitions), (False, True), range(restarts)):
+        own, where = shuffled(people, r), folder / f"{name}-{r}-{'shared' if shared else 'apart'}-{start}"
+        found[name, r, shared, start] = (name, split_of(models[name].table, own, shared, r), start, where, own)
+    return found
 
 
 def read(table, label, split, watched, losses, flags):
@@ -61,21 +63,29 @@ def read(table, label, split, watched, losses, flags):
     FLAGS; without `restarts` the first training counts.
     """
     here = split == "test"
-    rows = pd.DataFrame({"participant": table["participant"][here].to_numpy(), "y": label[here]})
+    share = np.eye(int(here.sum()))                 # (observations, units): which units one observation is the mean of
+    if "clips" not in flags:
+        share = pd.get_dummies(table["participant"][here]).to_numpy(float).T
+        share = share / share.sum(1, keepdims=True)
+    y = share @ label[here] > 0.5
     found = []
     for scores, loss in zip(watched, losses, strict=True):
-        each = []
-        for epoch in range(len(scores)) if "test" in flags else [int(np.argmin(loss))]:
-            units = rows.assign(p=scores[epoch, here])
-            counted = units if "clips" in flags else units.groupby("participant")[["y", "p"]].mean()
-            each.append((roc_auc_score(counted["y"], counted["p"]), counted))
-        found.append(max(each, key=lambda x: x[0]))
+        epochs = slice(None) if "test" in flags else [int(np.argmin(loss))]
+        counted = scores[epochs][:, here] @ share.T                 # (epochs, observations)
+        aucs = ranked(y, counted)
+        found.append((aucs.max(), counted[aucs.argmax()]))
         if "restarts" not in flags:
             break
     auc, counted = max(found, key=lambda x: x[0])
-    ranks = counted["p"].rank().to_numpy() / (len(counted) + 1)
-    compared = delong(counted["y"].to_numpy().astype(int), ranks, np.full(len(counted), 0.5))
+    ranks = stats.rankdata(counted) / (len(counted) + 1)
+    compared = delong(y.astype(int), ranks, np.full(len(counted), 0.5))
     return float(auc), bool(compared["interval"][0] > 0)
+
+
+def ranked(y, scores):
+    """ROC AUC of every row of scores (rows, n), by mid-ranks; y (n,) of bool -> (rows,)."""
+    ones, zeros = int(y.sum()), int((~y).sum())
+    return (stats.rankdata(scores, axis=1)[:, y].mean(1) - (ones + 1) / 2) / zeros
 
 
 def measure(models, people, fitted):

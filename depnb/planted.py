@@ -120,7 +120,7 @@ def score(pipeline, root, networks, prepared, rows, methods=METHODS):
 
 
 def of_chapter(folder, metrics):
-    """What a chapter's own run found of attributions, gates and routers -> list of rows: what, trained and, if any, untrained.
+    """What a chapter's own run found of attributions, gates and routers -> list of rows: what, trained, maybe untrained.
 
     folder: of the run; metrics: of the run. Concentration (1: chance) where what names no other score.
     """

@@ -173,19 +173,20 @@ def fit(pipeline, people, split, seed, folder, epochs=None, watch=False):
 def fit_many(models, people, jobs, workers=-1, epochs=None, watch=False):
     """Train many networks, several at a time, one core each -> mapping job -> Fitted.
 
-    jobs: mapping job -> (pipeline's name, split by unit, seed, folder); models: mapping name -> Pipeline; epochs: of all, or
-    None.
+    jobs: mapping job -> (pipeline's name, split by unit, seed, folder and, where its participants have other scores than
+    `people` says, their table); models: mapping name -> Pipeline; epochs: of all, or mapping name -> epochs, or None.
     """
-    found = in_parallel(_fit_alone, [(models[name], people, split, seed, folder, epochs, watch)
-                                     for name, split, seed, folder in jobs.values()], workers)
+    epochs = epochs if isinstance(epochs, dict) else dict.fromkeys(models, epochs)
+    found = in_parallel(_fit_alone, [(models[name], own[0] if own else people, split, seed, folder, epochs[name], watch)
+                                     for name, split, seed, folder, *own in jobs.values()], workers)
     return dict(zip(jobs, found, strict=True))
 
 
-def in_parallel(function, calls, workers=-1):
-    """function(*arguments) for every entry of calls, in several processes -> list."""
+def in_parallel(function, calls, workers=-1, prefer=None):
+    """function(*arguments) for every entry of calls, in several processes (prefer "threads": threads) -> list."""
     with warnings.catch_warnings():         # loky replaces workers that have grown, and says so
         warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
-        return Parallel(workers)(delayed(function)(*arguments) for arguments in calls)
+        return Parallel(workers, prefer=prefer)(delayed(function)(*arguments) for arguments in calls)
 
 
 def _fit_alone(*arguments):

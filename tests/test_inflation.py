@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
-from depnb import inflation
+from depnb import inflation, pipelines, protocol
 from depnb.simulation import cohort
 
 UNITS, EPOCHS, RESTARTS = 3, 4, 3
@@ -181,10 +182,55 @@ class TestMeasure:
         assert flags[-1] == set(inflation.FLAGS)
 
 
+class Recognises(pipelines.Pipeline):
+    """Sees of a unit only whose it is."""
+
+    name, epochs, batch_size, learning_rate = "recognises", 30, 16, 0.1
+
+    def __init__(self, table, people):
+        self.table, self.who = table, torch.eye(len(people))[people.index.get_indexer(table["participant"])]
+
+    def prepare(self, rows, people):
+        return {}
+
+    def inputs(self, rows, prepared, rng=None):
+        return {"x": self.who[rows]}
+
+    def build(self):
+        return torch.nn.Linear(self.who.shape[1], 1)
+
+    def targets(self, people, prepared):
+        return torch.tensor(self.of("label", people), dtype=torch.float32)
+
+    def loss(self, network, inputs, target):
+        return torch.nn.functional.binary_cross_entropy_with_logits(network(inputs["x"])[:, 0], target)
+
+    def score(self, network, inputs, prepared):
+        return network(inputs["x"])[:, 0].numpy()
+
+
+def test_who_is_recognised_is_known_in_every_repetition_if_shared_and_never_if_apart(table, people, tmp_path, monkeypatch):
+    monkeypatch.setitem(inflation.AS_PUBLISHED, "recognises", ("shared",))
+    models, threads = {"recognises": Recognises(table, people)}, torch.get_num_threads()
+    fitted = protocol.fit_many(models, people, inflation.jobs(models, people, 4, 1, tmp_path), workers=1, watch=True)
+    torch.set_num_threads(threads)
+    auc = inflation.measure(models, people, fitted).set_index(["repetition", "practice"])["auc"].unstack()
+    assert auc["shared"].min() > 0.75
+    assert auc["clean"].between(0.2, 0.8).all()
+    assert auc["clean"].mean() == pytest.approx(0.5, abs=0.15)
+
+
+def test_ranks_give_the_area_with_ties():
+    rng = np.random.default_rng(0)
+    y, scores = rng.random(40) < 0.4, rng.integers(0, 6, (20, 40)).astype(float)
+    np.testing.assert_allclose(inflation.ranked(y, scores), [roc_auc_score(y, s) for s in scores])
+
+
 def test_a_job_is_a_training_of_one_split_and_start_in_a_folder_of_its_own(table, people, tmp_path):
     jobs = inflation.jobs({"a": SimpleNamespace(table=table), "b": SimpleNamespace(table=table)}, people, 3, 2, tmp_path)
     assert len(jobs) == 2 * 3 * 2 * 2
-    assert len({folder for *_, folder in jobs.values()}) == len(jobs)
-    for (name, r, shared, start), (pipeline, split, seed, _) in jobs.items():
+    assert len({folder for _, _, _, folder, _ in jobs.values()}) == len(jobs)
+    for (name, r, shared, start), (pipeline, split, seed, _, own) in jobs.items():
         assert (pipeline, seed) == (name, start)
+        pd.testing.assert_frame_equal(own, inflation.shuffled(people, r))
         np.testing.assert_array_equal(split, inflation.split_of(table, inflation.shuffled(people, r), shared, r))

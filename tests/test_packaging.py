@@ -17,6 +17,7 @@ from packaging.version import Version
 
 from depnb import runs
 from tests.conftest import ROOT
+from tests.papermilled import EVIDENCE
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -126,3 +127,17 @@ def test_golden_files_leave_room_for_the_other_papers():
     assert sum(p.stat().st_size for p in (ROOT / "tests/golden").iterdir()) < 6e6
     assert not list((ROOT / "tests/golden").glob("*published*"))
     assert json.loads((ROOT / "tests/golden/sta_drn_clips_a.json").read_text())
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_the_workflow_has_a_plan_in_which_no_page_shows_a_run_of_other_code(profile):
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--forceall", "--printshellcmds", "--cores", "2",
+               "--config", f"profile={profile}", "--", "book"]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert planned.returncode == 0, planned.stderr
+    said = planned.stdout + planned.stderr
+    makes_a_run = re.findall(r"rm -f (runs/\w+/\w+/metrics\.json); [^\n]* papermill [^\n]*notebooks/(\w+)\.ipynb", said)
+    assert sorted(makes_a_run) == sorted(
+        [*((f"runs/{page}/{profile}/metrics.json", page) for page in EVIDENCE),
+         *((f"runs/{path.parent.name}/quick/metrics.json", path.parent.name)
+           for path in (ROOT / "params").glob("*/ablations.yaml"))])

@@ -192,7 +192,7 @@ def test_what_is_occluded_at_once_is_a_whole_sentence_and_a_whole_row():
 
 
 class TestOfChapter:
-    ROWS = [("trained", 2.0, 1.0), ("untrained", 1.0, 1.5)]
+    ROWS = (("trained", 2.0, 1.0), ("untrained", 1.0, 1.5))
 
     @pytest.mark.parametrize(("labels", "what"), [
         ({}, ["sentences left out"]), ({"cue": ["slow", "slow"]}, ["slow"]),

@@ -233,6 +233,17 @@ class TestFit:
             assert torch.equal(weights(fitted), weights(train(seed, f"one-{seed}", epochs=2)))
 
 
+    def test_a_job_may_bring_other_scores_and_a_pipeline_its_own_number_of_epochs(self, people, by_unit, tmp_path):
+        threads, other = torch.get_num_threads(), people.assign(label=1 - people["label"])
+        jobs = {"own": ("toy", by_unit, 0, tmp_path / "own", other), "common": ("toy", by_unit, 0, tmp_path / "common")}
+        found = protocol.fit_many({"toy": Toy(people)}, people, jobs, workers=1, epochs={"toy": 2, "another": 5})
+        alone = protocol.fit(Toy(people), other, by_unit, 0, tmp_path / "alone", 2)
+        torch.set_num_threads(threads)
+        assert torch.equal(weights(found["own"]), weights(alone))
+        assert not torch.equal(weights(found["own"]), weights(found["common"]))
+        assert len(found["common"].history) == 2
+
+
 class TestMultiplyAdds:
     def test_of_a_linear_layer(self):
         assert protocol.multiply_adds(torch.nn.Linear(3, 5), lambda net: net(torch.zeros(2, 3))) == 2 * 3 * 5
