@@ -22,12 +22,13 @@ from lightning_fabric import Fabric
 from sklearn.model_selection import StratifiedKFold
 from torch.utils.flop_counter import FlopCounterMode
 
-from depnb import runs, training
+from depnb import runs, training, verify
 from depnb.models import dynmultidep
 from depnb.simulation import cohort as cohorts
 from depnb.simulation import face, severity, vlog, voice
 
 SECONDS = {"speech_folder": 5.0}        # shorter recordings than a chapter's: two or three of each participant
+COMPARED = ("participants", "effect", "cohort_seed", "folds", "epochs", "seed")    # of the comparison, as of who reads it
 # What an oracle of a layout sees: the latent cues themselves, before anyone speaks or moves.
 CUES = {"speech_folder": tuple(voice.CUES), "avec2014": tuple(face.CUES), "dvlog": tuple(vlog.CUES),
         "daic_woz": (*voice.CUES, *face.CUES, *severity.PHQ8_ITEMS)}
@@ -180,6 +181,28 @@ def fit_many(models, people, jobs, workers=-1, epochs=None, watch=False):
     found = in_parallel(_fit_alone, [(models[name], own[0] if own else people, split, seed, folder, epochs[name], watch)
                                      for name, split, seed, folder, *own in jobs.values()], workers)
     return dict(zip(jobs, found, strict=True))
+
+
+def trainings(folder, cohort, parameters, needed=False):
+    """Folder of the trainings that a run of the comparison in `folder` leaves to other pages, or None without such a run.
+
+    Raises ValueError where that run is of another cohort, or of other folds, epochs or seed than `parameters` (a mapping),
+    so that participants would be tested who were trained on; and, if needed, where no finished run can be believed.
+    """
+    run = runs.Run(folder)
+    refused = verify.refusal(folder)
+    if needed and refused:
+        raise ValueError(f"{refused} This page reads it: run notebooks/comparison.ipynb first, with the same cohort.")
+    if not (run.folder / "params.yaml").exists():
+        return None
+    theirs = run.parameters
+    other = [f"{k} {theirs[k]} instead of {parameters[k]}" for k in COMPARED if theirs[k] != parameters[k]]
+    if not other and not refused and run.provenance["corpus"]["fingerprint"] != cohort.fingerprint:
+        other = ["another cohort"]
+    if other:
+        raise ValueError(f"comparison_run {run.name}: was made with {', '.join(other)}. Give the same parameters, or "
+                         "the folder of a comparison that has them.")
+    return run.folder / "fits"
 
 
 def in_parallel(function, calls, workers=-1, prefer=None):

@@ -189,9 +189,9 @@ class TestExplanations:
 
     def test_elsewhere_with_the_same_parameters_and_seed_the_same_metrics(self, evidence, small_cohort, cache, tmp_path):
         execute(tmp_path, notebook="explanations", data_root=str(small_cohort), cache_dir=str(cache),
-                comparison_run=str(tmp_path / "none"))                      # its trainings are missing: made anew
+                comparison_run=str(tmp_path / "none"))                      # which is missing: own trainings
         assert (tmp_path / "run/metrics.json").read_bytes() == (evidence("explanations")[0] / "metrics.json").read_bytes()
-        assert {p.name for p in (tmp_path / "none/fits").iterdir()} == {f"{name}-0-0" for name in pipelines.MODELS}
+        assert {p.name for p in (tmp_path / "run/fits").iterdir()} == {f"{name}-0-0" for name in pipelines.MODELS}
 
 
 def test_an_unknown_parameter_is_refused_with_the_nearest_known(tmp_path):
@@ -205,6 +205,22 @@ def test_a_cohort_of_another_effect_is_refused_in_one_sentence(small_cohort, cac
                              effect=0.0))
     assert error == ("ValueError: small: holds a cohort of effect 1, 0 was asked for. Set effect to the same value, or "
                      "data_root to another folder.")
+
+
+@pytest.mark.parametrize("page", ["robustness", "explanations"])
+def test_trainings_on_other_folds_are_refused(page, evidence, small_cohort, cache, tmp_path):
+    given = {"notebook": page, "data_root": str(small_cohort), "cache_dir": str(cache),
+             "comparison_run": str(evidence("comparison")[0])}
+    error = error_of(execute(tmp_path, fails=True, **given, folds=3, seed=1))
+    assert error == ("ValueError: comparison_run comparison/quick: was made with folds 2 instead of 3, seed 0 instead of 1. "
+                     "Give the same parameters, or the folder of a comparison that has them.")
+
+
+def test_robustness_names_the_comparison_that_it_reads_and_that_is_missing(small_cohort, cache, tmp_path):
+    error = error_of(execute(tmp_path, fails=True, notebook="robustness", data_root=str(small_cohort), cache_dir=str(cache),
+                             comparison_run=str(tmp_path / "comparison/none")))
+    assert error.startswith("ValueError: run comparison/none: metrics.json is missing")
+    assert "run notebooks/comparison.ipynb first" in error
 
 
 @pytest.mark.parametrize("profile", ["quick", "full"])

@@ -1,12 +1,15 @@
 """One protocol: who is trained on and who is tested, one training that goes on where it stopped, what a model costs."""
 
+import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from depnb import pipelines, protocol
 from depnb.models import dynmultidep
@@ -242,6 +245,39 @@ class TestFit:
         assert torch.equal(weights(found["own"]), weights(alone))
         assert not torch.equal(weights(found["own"]), weights(found["common"]))
         assert len(found["common"].history) == 2
+
+
+class TestTrainings:
+    PARAMETERS = MappingProxyType(dict.fromkeys(protocol.COMPARED, 1))
+
+    @pytest.fixture
+    def compared(self, tmp_path):
+        """A run that is not finished, of these parameters."""
+        (tmp_path / "comparison/own").mkdir(parents=True)
+        (tmp_path / "comparison/own/params.yaml").write_text(yaml.safe_dump({**self.PARAMETERS, "seeds": 2}))
+        return tmp_path / "comparison/own"
+
+    def test_of_the_same_cohort_and_folds_are_given(self, compared):
+        assert protocol.trainings(compared, None, self.PARAMETERS | {"units": 3}) == compared / "fits"
+
+    def test_of_no_run_there_are_none(self, tmp_path):
+        assert protocol.trainings(tmp_path / "none", None, self.PARAMETERS) is None
+
+    @pytest.mark.parametrize("name", protocol.COMPARED)
+    def test_of_other_parameters_are_refused(self, compared, name):
+        with pytest.raises(ValueError, match=f"comparison_run comparison/own: was made with {name} 1 instead of 2"):
+            protocol.trainings(compared, None, self.PARAMETERS | {name: 2})
+
+    def test_of_another_cohort_with_the_same_parameters_are_refused(self, compared, monkeypatch):
+        (compared / "provenance.json").write_text(json.dumps({"corpus": {"fingerprint": "a"}}))
+        monkeypatch.setattr(protocol.verify, "refusal", lambda folder: None)
+        assert protocol.trainings(compared, SimpleNamespace(fingerprint="a"), self.PARAMETERS) == compared / "fits"
+        with pytest.raises(ValueError, match="was made with another cohort"):
+            protocol.trainings(compared, SimpleNamespace(fingerprint="b"), self.PARAMETERS)
+
+    def test_where_the_run_itself_is_needed_an_unfinished_one_is_refused(self, compared):
+        with pytest.raises(ValueError, match=r"run comparison/own: metrics.json is missing.*run notebooks/comparison.ipynb"):
+            protocol.trainings(compared, None, self.PARAMETERS, needed=True)
 
 
 class TestMultiplyAdds:
