@@ -90,6 +90,7 @@ def null_steps(table, corpus, names=None, stairs=(), pipelines=None, ax=None):
     ax.set_yticks(height, [textwrap.fill(names[p], 30) for p in mean["practice"]])
     ax.set(xlabel="reported AUC (bold: mean of all pipelines)", title=corpus,
            xlim=(min(0.42, left - 0.02), right + 0.11), ylim=(-0.6, len(shown) - 0.4))
+    ax.set_xticks([tick for tick in ax.get_xticks() if min(0.42, left - 0.02) <= tick <= 1])
     ax.figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return ax
 

@@ -76,7 +76,8 @@ def test_null_figure_shows_how_far_each_practice_lifts(inflated):
     assert [bar.get_width() for bar in ax.patches] == pytest.approx([*(means - 0.5)])
     assert [text.get_text() for text in ax.texts] == [f"{m:.2f}" for m in means]
     assert [t.get_text().replace("\n", " ") for t in ax.get_yticklabels()] == [*PRACTICES.values()]
-    assert ax.get_xlim()[0] < 0.45
+    assert ax.get_xlim()[0] < min(0.45, inflated["low"].min())
+    assert max(ax.get_xticks()) <= 1
 
 
 def test_null_figure_leaves_out_practices_that_are_not_named(inflated):
