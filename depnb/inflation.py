@@ -97,10 +97,11 @@ def measure(models, people, fitted):
     for name, r in dict.fromkeys((name, r) for name, r, _, _ in fitted):
         table, own = models[name].table, shuffled(people, r)
         label = own["label"].reindex(table["participant"]).to_numpy()
+        splits = {shared: split_of(table, own, shared, r) for shared in (False, True)}
         for practice, flags in (PRACTICES | {"as_published": AS_PUBLISHED[name]}).items():
             shared = "shared" in flags
             trained = [f for key, f in fitted.items() if key[:3] == (name, r, shared)]
-            auc, significant = read(table, label, split_of(table, own, shared, r), [f.watched for f in trained],
+            auc, significant = read(table, label, splits[shared], [f.watched for f in trained],
                                     [f.history["val_loss"].to_numpy() for f in trained], flags)
             rows.append({"pipeline": name, "repetition": r, "practice": practice, "auc": auc, "significant": significant})
     return pd.DataFrame(rows)

@@ -81,7 +81,7 @@ def null_steps(table, corpus, names=None, stairs=(), pipelines=None, ax=None):
     at = height + 0.26
     ax.errorbar(mean["auc"], at, xerr=between(mean, "auc"), fmt="D", ms=6, color="black", capsize=3, label="mean of all")
     ends = table.loc[table["practice"].isin(shown), ["auc", "low", "high"]]
-    left, right = min(ends.min()), max(ends.max())
+    left, right = min(0.42, *(ends.min() - 0.02)), max(ends.max())
     for value, up in zip(mean["auc"], height, strict=True):
         ax.text(right + 0.025, up, f"{value:.2f}", va="center", ha="left", fontsize=11, fontweight="bold")
     joined = mean["practice"].isin(stairs)
@@ -89,8 +89,8 @@ def null_steps(table, corpus, names=None, stairs=(), pipelines=None, ax=None):
     ax.axvline(0.5, color=GREEN, lw=1.6, label="truth: nothing to find")
     ax.set_yticks(height, [textwrap.fill(names[p], 30) for p in mean["practice"]])
     ax.set(xlabel="reported AUC (bold: mean of all pipelines)", title=corpus,
-           xlim=(min(0.42, left - 0.02), right + 0.11), ylim=(-0.6, len(shown) - 0.4))
-    ax.set_xticks([tick for tick in ax.get_xticks() if min(0.42, left - 0.02) <= tick <= 1])
+           xlim=(left, right + 0.11), ylim=(-0.6, len(shown) - 0.4))
+    ax.set_xticks([tick for tick in ax.get_xticks() if left <= tick <= 1])
     ax.figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return ax
 

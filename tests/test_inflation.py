@@ -10,8 +10,9 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from depnb import inflation, pipelines, protocol
+from depnb import inflation, protocol
 from depnb.simulation import cohort
+from tests.test_protocol import Toy
 
 UNITS, EPOCHS, RESTARTS = 3, 4, 3
 
@@ -182,12 +183,13 @@ class TestMeasure:
         assert flags[-1] == set(inflation.FLAGS)
 
 
-class Recognises(pipelines.Pipeline):
+class Recognises(Toy):
     """Sees of a unit only whose it is."""
 
-    name, epochs, batch_size, learning_rate = "recognises", 30, 16, 0.1
+    name, epochs, learning_rate = "recognises", 30, 0.1
 
     def __init__(self, table, people):
+        super().__init__(people)
         self.table, self.who = table, torch.eye(len(people))[people.index.get_indexer(table["participant"])]
 
     def prepare(self, rows, people):
@@ -198,15 +200,6 @@ class Recognises(pipelines.Pipeline):
 
     def build(self):
         return torch.nn.Linear(self.who.shape[1], 1)
-
-    def targets(self, people, prepared):
-        return torch.tensor(self.of("label", people), dtype=torch.float32)
-
-    def loss(self, network, inputs, target):
-        return torch.nn.functional.binary_cross_entropy_with_logits(network(inputs["x"])[:, 0], target)
-
-    def score(self, network, inputs, prepared):
-        return network(inputs["x"])[:, 0].numpy()
 
 
 def test_who_is_recognised_is_known_in_every_repetition_if_shared_and_never_if_apart(table, people, tmp_path, monkeypatch):

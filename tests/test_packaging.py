@@ -18,6 +18,7 @@ from packaging.version import Version
 from depnb import runs
 from tests.conftest import ROOT
 from tests.papermilled import EVIDENCE
+from tests.test_notebooks import PAPERS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -139,5 +140,4 @@ def test_the_workflow_has_a_plan_in_which_no_page_shows_a_run_of_other_code(prof
     makes_a_run = re.findall(r"rm -f (runs/\w+/\w+/metrics\.json); [^\n]* papermill [^\n]*notebooks/(\w+)\.ipynb", said)
     assert sorted(makes_a_run) == sorted(
         [*((f"runs/{page}/{profile}/metrics.json", page) for page in EVIDENCE),
-         *((f"runs/{path.parent.name}/quick/metrics.json", path.parent.name)
-           for path in (ROOT / "params").glob("*/ablations.yaml"))])
+         *((f"runs/{paper}/quick/metrics.json", paper) for paper in PAPERS)])

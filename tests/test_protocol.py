@@ -235,7 +235,6 @@ class TestFit:
         for (_, seed), fitted in found.items():
             assert torch.equal(weights(fitted), weights(train(seed, f"one-{seed}", epochs=2)))
 
-
     def test_a_job_may_bring_other_scores_and_a_pipeline_its_own_number_of_epochs(self, people, by_unit, tmp_path):
         threads, other = torch.get_num_threads(), people.assign(label=1 - people["label"])
         jobs = {"own": ("toy", by_unit, 0, tmp_path / "own", other), "common": ("toy", by_unit, 0, tmp_path / "common")}
