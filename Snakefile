@@ -135,6 +135,7 @@ rule notebook:
         beforehand,
         notebook="notebooks/{paper}.ipynb",
         table="params/{paper}/ablations.yaml",
+        told=["book/data/field.yaml", "params/{paper}/commands.yaml"],
         base=lambda w: f"params/{w.paper}/{TABLES[w.paper]['base']}",
     output: "book/_executed/{paper}.ipynb"
     log: notebook="logs/{paper}.ipynb", text="logs/{paper}.txt"
@@ -170,7 +171,7 @@ rule evidence:
 
 rule lesson:
     input:
-        lambda w: ["book/evidence/claims.yaml", "tests/golden/cfrafn_a.npz"] if w.lesson == "reproduce" else [],
+        lambda w: ["params/cfrafn/claims.yaml", "tests/golden/cfrafn_a.npz"] if w.lesson == "reproduce" else [],
         notebook="notebooks/learn/{lesson}.ipynb",
     output: "book/_executed/learn/{lesson}.ipynb"
     log: notebook="logs/learn/{lesson}.ipynb", text="logs/learn/{lesson}.txt"

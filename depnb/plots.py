@@ -267,11 +267,11 @@ def confusion_matrix(counts, corpus, ax=None):
     return ax
 
 
-def published_epochs(values, reported, lines, ylabel, title, ax=None):
-    """A measure of a published log by epoch, the reported epoch marked. values: Series by epoch; lines: name -> height."""
+def published_epochs(values, kept, lines, ylabel, title, ax=None):
+    """A measure of a published log by epoch, the kept epoch marked. values: Series by epoch; lines: name -> height."""
     ax = axes_or_new(ax, (6.4, 3.0))
     ax.plot(values.index, values, color=BLUE, lw=0.9, label="each epoch")
-    ax.plot(reported, values[reported], "*", ms=12, color=ORANGE, label="the epoch reported")
+    ax.plot(kept, values[kept], "*", ms=12, color=ORANGE, label="the epoch kept")
     for (name, height), style, colour in zip(lines.items(), ("--", ":", "-."), (GREEN, "black", PURPLE), strict=False):
         ax.axhline(height, color=colour, ls=style, lw=1.4, label=f"{name} ({height:.1f})")
     ax.set(xlabel="epoch", ylabel=ylabel, title=title)

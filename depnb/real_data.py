@@ -55,17 +55,22 @@ def sources(test):
     return test, test[constant], test["per_recording"], test[f"per_recording_{constant}"]
 
 
-def table(run, metrics, counted, published):
-    """One row a metric: the run and its constant by participant, both as the paper counts, and the paper's number.
+def table(run, metrics, counted, published, published_people=None):
+    """One row a metric: the run and its constant, by participant and as `counted`, and what was published.
 
-    metrics: mapping name in metrics.json -> name shown; counted: what the paper counts; published: mapping name -> number.
-    Intervals (95 %) are over participants.
+    metrics: mapping name in metrics.json -> name shown; counted: recording, window or vlog; published and
+    published_people (by participant): mapping name -> number. Intervals (95 %) are over participants.
     """
     own, constant, as_paper, constant_as_paper = sources(run.metrics["test"])
-    return pd.DataFrame([{
-        "metric": shown, "by participant": number(own, name), "constant": number(constant, name),
-        f"by {counted}": number(as_paper, name), f"constant by {counted}": number(constant_as_paper, name),
-        f"published, by {counted}": number(published, name)} for name, shown in metrics.items()])
+    rows = []
+    for name, shown in metrics.items():
+        row = {"metric": shown, "by participant": number(own, name), "constant": number(constant, name)}
+        if published_people:
+            row["published, by participant"] = number(published_people, name)
+        rows.append(row | {f"by {counted}": number(as_paper, name),
+                           f"constant by {counted}": number(constant_as_paper, name),
+                           f"published, by {counted}": number(published, name)})
+    return pd.DataFrame(rows)
 
 
 def number(values, name):
@@ -82,7 +87,7 @@ def settings(run):
     folder, departures = runs.path(f"params/{run.paper}"), {}
     usual = yaml.safe_load((folder / "quick.yaml").read_text())
     for file in sorted(folder.glob("*.yaml")):
-        if file.stem != "ablations":
+        if file.stem not in ("ablations", "claims", "commands"):
             wanted = usual | yaml.safe_load(file.read_text())
             departures[file.name] = {k: v for k, v in run.parameters.items() if k in wanted and v != wanted[k]
                                      and k not in (*runs.PLACE, "corpus", "protocol", "fold", "seed")}
@@ -118,4 +123,5 @@ def described(run, plan, planned_table):
     about = (f"Run `{run.name}` on {p['corpus']['name']}, licensed corpus; {variant}; settings of {settings(run)}; "
              f"{test['participants']} test participants, 95 % intervals over them; published: {planned_table['source']}; "
              f"commit `{(p['commit'] or 'unknown')[:10]}`{' with local changes' if p['dirty'] else ''}.")
-    return about, table(run, plan["metrics"], plan["counted"], planned_table["published"]), None
+    numbers = (planned_table[key] for key in ("published", "published_people") if key in planned_table)
+    return about, table(run, plan["metrics"], plan["counted"], *numbers), None

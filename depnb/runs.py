@@ -30,7 +30,7 @@ from depnb import verify
 # Parameters that say where and how fast, not what: two runs that differ only here are the same run.
 PLACE = ("data_root", "cache_dir", "run_dir", "workers", "resume", "tracker", "explain_videos")
 # Of the package: they draw results or tell about them, they do not make them.
-DRAWING = ("plots.py", "plots_interview.py", "plots_vlog.py", "plots_evidence.py", "claims.py",
+DRAWING = ("plots.py", "plots_interview.py", "plots_vlog.py", "plots_evidence.py", "book",
            "interactive.py", "printing.py", "provenance.py", "real_data.py", "learn")
 PACKAGES = ("torch", "lightning-fabric", "numba", "numpy", "scipy", "scikit-learn", "pandas", "opencv-contrib-python",
             "mediapipe", "captum", "opensmile", "librosa", "torchvggish")

@@ -5,9 +5,12 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import papermill
 import pytest
 
+from depnb.models import aafn
 from depnb.subscores import ITEMS
+from tests.conftest import ROOT
 from tests.papermilled import execute, metrics_of
 from tests.test_notebooks import error_of, texts
 
@@ -60,13 +63,70 @@ class TestRun:
 
 @pytest.mark.parametrize("parameters", [
     {"modalities": "text"}, {"modalities": "visual audio", "fusion": "median"},
+    {"modalities": "visual audio", "fusion": "lower_median"},
     {"protocol": "as_published", "chain": 1, "sharpness": 2.0, "sampling": "balanced", "schedule": "decay",
      "reduction": "released", "decoding": "released", "trained": "branches", "equal_heads": False},
     {"fusion": "attention", "fuse": "daf", "windows": "as_released", "gender_balance": True, "modality_dropout": 0.5}],
-    ids=["text-alone", "median-of-two", "recipe-as-published", "attention-as-released"])
+    ids=["text-alone", "median-of-two", "lower-median-of-two", "recipe-as-published", "attention-as-released"])
 def test_other_models_and_recipes_run(here, tmp_path, parameters):
     execute(tmp_path, **here, **parameters)
     assert 0 <= metrics_of(tmp_path)["test"]["mae"] <= 24
+
+
+def test_every_fusion_of_the_model_is_listed():
+    said = papermill.inspect_notebook(ROOT / "notebooks/aafn.ipynb")["fusion"]
+    assert sorted(re.findall(r"\w+_\w+|\w+", f"{said['default']} {said['help']}")) == sorted(
+        [*aafn.FUSIONS, "or", "theirs"])
+
+
+@pytest.fixture(scope="module")
+def logged():
+    return pd.read_csv(ROOT / "book/data/aafn_logs/participants.csv")
+
+
+class TestLogs:
+    """What the authors' inference logs say of groups, as copied to book/data/aafn_logs."""
+
+    def test_rows_are_groups(self, logged):
+        assert set(logged["group"]) == {"all", "women", "men"}
+        assert logged["count"].min() >= 23
+        sizes = {key: rows.drop_duplicates().to_numpy().tolist()
+                 for key, rows in logged.set_index(["level", "group"])[["count", "depressed"]].groupby(["level", "group"])}
+        assert sizes == {("participant", "all"): [[47, 14]], ("participant", "women"): [[24, 7]],
+                         ("participant", "men"): [[23, 7]], ("window", "all"): [[490, 134]],
+                         ("window", "women"): [[284, 79]], ("window", "men"): [[206, 55]]}
+
+    def test_counts_and_measures_agree(self, logged):
+        networks = logged.dropna(subset="tp")
+        counts = networks[["tp", "fp", "fn", "tn"]]
+        tp, fp, fn, tn = counts.to_numpy().T
+        assert np.array_equal(counts.sum(axis=1), networks["count"])
+        assert np.array_equal(tp + fn, networks["depressed"])
+        by = networks.set_index(["model", "level", "group"])[counts.columns].unstack("group")
+        for name in counts:
+            assert np.array_equal(by[name]["women"] + by[name]["men"], by[name]["all"])
+        said = {"accuracy_percent": 100 * (tp + tn) / (tp + fp + fn + tn), "precision": tp / (tp + fp),
+                "recall": tp / (tp + fn), "f1": 2 * tp / (2 * tp + fp + fn)}
+        for name, expected in said.items():
+            printed = networks[name].notna()
+            np.testing.assert_allclose(networks.loc[printed, name], expected[printed],
+                                       atol=0.0051 if name == "accuracy_percent" else 5.1e-5)
+
+    def test_the_headline_belongs_to_two_models_and_two_counts(self, logged):
+        whole = logged[logged["group"] == "all"].set_index(["model", "level"])
+        main = whole.loc[("audio visual text, sub-attention", "participant")]
+        assert (round(main["precision"], 2), round(main["f1"], 2)) == (0.89, 0.70)
+        assert whole.index[whole["mae"].round(2) == 4.92].tolist() == [("audio visual, attention", "window")]
+        epochs = pd.read_csv(ROOT / "book/data/aafn_logs/epochs.csv").query("split == 'test'").set_index(["model", "epoch"])
+        kept = epochs.loc["audio visual, attention"]
+        assert kept["accuracy_percent"].idxmax() == 16
+        assert kept.loc[16, "mae"] == whole.loc[("audio visual, attention", "window"), "mae"]
+        subs = epochs.loc[["audio visual text, sub-attention", "audio visual, sub-attention"]]
+        assert len(subs) == 500
+        assert not (subs["mae"].round(2) == 4.92).any()
+        for model, level in (("audio visual text, sub-attention", "participant"), ("audio visual, attention", "window")):
+            constant = whole.loc[("constant: training mean, 6.67", level), "mae"]
+            assert (whole.loc[(model, level), "mae"] < constant) == (level == "participant")
 
 
 class TestFaulty:

@@ -10,6 +10,8 @@ import pytest
 import soundfile
 from sklearn.metrics import roc_auc_score
 
+from depnb.features import speech
+from tests.conftest import GOLDEN
 from tests.papermilled import execute, metrics_of
 from tests.test_notebooks import error_of, texts
 
@@ -60,6 +62,53 @@ class TestRun:
 def test_other_models_and_recipes_run(here, tmp_path, parameters):
     execute(tmp_path, **here, **parameters)
     assert 0 <= metrics_of(tmp_path)["test"]["roc_auc"] <= 1
+
+
+def test_a_sample_of_plus_one_is_minus_one_to_opensmile():
+    """Why recordings are normalised to 0.9 here: openSMILE counts in 16 bits, which hold -1 but not +1."""
+    samples, rate = soundfile.read(GOLDEN / "speech_a.flac", dtype="float32")
+    samples /= samples.max()
+    assert (samples == 1).sum() == 1
+    full = speech.egemaps(samples, rate)
+    np.testing.assert_array_equal(full, speech.egemaps(np.where(samples == 1, np.float32(-1), samples), rate))
+    within = speech.egemaps(speech.in_range(samples), rate)                 # one step of 16 bits lower
+    assert np.count_nonzero(full != within) == 65
+    peaks = speech.egemaps_names().index("loudnessPeaksPerSec")
+    assert within[peaks] == speech.egemaps(speech.PEAK * samples, rate)[peaks]
+    assert full[peaks] < within[peaks]
+    np.testing.assert_array_equal(speech.egemaps(-samples, rate), speech.egemaps(speech.in_range(-samples), rate))
+
+
+@pytest.fixture(scope="module")
+def listed(here, tmp_path_factory):
+    """A run whose first layer reads the columns in the order of a list: (its folder, the list)."""
+    folder = tmp_path_factory.mktemp("listed")
+    importances = folder / "sorted_feature_importance.csv"
+    pd.DataFrame({"importance": np.linspace(2, 0, 88) / 88}, sorted(speech.egemaps_names())).to_csv(importances)
+    execute(folder, **here, alignment="columns_by_list", importances=str(importances))
+    return folder, str(importances)
+
+
+class TestColumnsByList:
+    def test_it_travels_with_the_checkpoint_to_predict(self, listed, voices, cache, tmp_path):
+        folder, _ = listed
+        execute(tmp_path, notebook="predict", paper="cfrafn", checkpoint=str(folder / "run"), cache_dir=str(cache),
+                input=str(voices / "voices_0"), vggish_weights="none")
+        found = pd.read_csv(tmp_path / "run/predictions.csv").set_index("file")["probability"]
+        known = pd.read_csv(folder / "run/predictions.csv").set_index("session")["y_pred"]
+        known = known[[f"{s}.wav" in found.index for s in known.index]]
+        assert len(known) > 0
+        np.testing.assert_allclose(found[[f"{s}.wav" for s in known.index]], known, atol=1e-5)
+
+    def test_its_checkpoint_is_scored_like_the_run_that_wrote_it(self, listed, here, tmp_path):
+        folder, importances = listed
+        execute(tmp_path, **here, alignment="columns_by_list", importances=importances,
+                checkpoint=str(folder / "run/checkpoint.safetensors"))
+        assert metrics_of(tmp_path)["test"] == metrics_of(folder)["test"]
+
+    def test_without_the_authors_list_it_is_refused(self, here, tmp_path):
+        error = error_of(execute(tmp_path, fails=True, **here, alignment="columns_by_list"))
+        assert error.startswith("ValueError: alignment 'columns_by_list' needs the authors' list, whose order it means")
 
 
 class TestFaulty:

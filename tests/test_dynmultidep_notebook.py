@@ -52,11 +52,21 @@ class TestRun:
         weights = pd.read_csv(vlogged[0] / "run/weights.csv")
         assert np.allclose(weights[["gate_soft_0", "gate_soft_1"]].sum(axis=1), 1, atol=1e-5)
 
-    def test_says_what_it_stands_on_and_why_the_released_code_stops(self, vlogged):
+    def test_says_what_it_stands_on_and_why_the_version_of_april_2025_stops(self, vlogged):
         said = texts(vlogged[1])
         assert "**simulated data** (participants 24, effect 1, seed 0)" in said
         assert "stops: mat1 and mat2 shapes cannot be multiplied (80x80 and 25x256)" in said
         assert not [o for c in vlogged[1].cells for o in c.get("outputs", []) if o.get("name") == "stderr"]
+
+    def test_says_which_version_it_judges_and_where_most_of_it_comes_from(self, vlogged):
+        text = "\n".join(c.source for c in vlogged[1].cells if c.cell_type == "markdown")
+        for said in ("5fd29e3", "2025-04-06", "2025-04-13", "2026-01-06", "{cite:p}`ye2025depmamba`"):
+            assert said in text
+
+    def test_shows_what_was_reported_and_the_authors_options(self, vlogged):
+        said = texts(vlogged[1])
+        for row in ("everyone depressed", "--train_gender", "mm_output_sizes"):
+            assert row in said
 
     def test_same_parameters_same_bits(self, vlogged, here, tmp_path):
         execute(tmp_path, **here)

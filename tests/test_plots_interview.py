@@ -48,9 +48,9 @@ def test_no_text_is_cut_off_or_drawn_over_another(chart):
     assert LABEL in (figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)) or chart == "labels"
 
 
-def test_the_reported_epoch_is_marked_and_constants_are_lines():
+def test_the_kept_epoch_is_marked_and_constants_are_lines():
     ax = CHARTS["log"]()
-    star = next(line for line in ax.lines if line.get_label() == "the epoch reported")
+    star = next(line for line in ax.lines if line.get_label() == "the epoch kept")
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (1, 82)
     assert [line.get_ydata()[0] for line in ax.lines[2:]] == [70.5, 72.65, 89.4]
 

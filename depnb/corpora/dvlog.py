@@ -4,7 +4,8 @@ labels.csv                     index,label,duration,gender,fold
 <id>/<id>_acoustic.npy         (T, 25) openSMILE's low-level descriptors
 <id>/<id>_visual.npy           (T, 136) 68 landmarks, all x then all y
 
-The table may lack its header: columns are then taken by position, as the released loader does throughout.
+The table may lack its header: columns are then taken by position, as the loader of DepMamba, which DynMultiDep took over,
+does throughout.
 """
 
 from collections import defaultdict

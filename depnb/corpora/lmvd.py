@@ -4,7 +4,10 @@ labels.csv or lmvd_labels.csv  index,label,fold; ids are text: 001 to 601 have t
 audio/<id>.npy                 (T, 128) VGGish
 visual/<id>_visual.npy         (T, 136) 68 landmarks, all x then all y, each row standardised; in sub-folders too
 
-The visual arrays are made of the owners' OpenFace tables, as the authors of DynMultiDep make them:
+Rows of VGGish cover 0.96 s, rows of landmarks a second at 30 frames a second, so pairs of them drift apart (issue 10 of
+Jiaxin-Ye/DepMamba). The corpus has no official split; the one in lmvd_labels.csv was drawn at random by DepMamba, 8:1:1.
+
+The visual arrays are made of the owners' OpenFace tables as DepMamba, and after it DynMultiDep, make them:
 
     python -m depnb.corpora.lmvd extract /path/to/openface /path/to/LMVD/visual
 """
@@ -30,7 +33,7 @@ STEP = 30                       # frames from one row to the next: a second
 
 
 def open_lmvd(root):
-    """LMVD under `root` -> Corpus of parts acoustic and visual, by class, with the split that the authors ship.
+    """LMVD under `root` -> Corpus of parts acoustic and visual, by class, with the split of the table.
 
     Genders are known only where speakers.csv has them. Vlogs with a fault are left out and listed in `problems`; arrays are
     looked at by `features.vlog.load`. Raises FileNotFoundError without a table, ValueError when the table is another one or
@@ -54,7 +57,7 @@ def arrays_of(root):
 
 
 def landmarks(path):
-    """68 landmarks in every 30th frame of an OpenFace table, as the authors make them -> (rows, 136) float64.
+    """68 landmarks in every 30th frame of an OpenFace table, as DepMamba makes them -> (rows, 136) float64.
 
     Frames 1, 31, 61, ... by the value of the column `frame`; a missing one is absent. All x then all y, each row
     standardised; a row of equal numbers, as where tracking failed, is all zeros. Raises ValueError, without the file's name.

@@ -110,7 +110,7 @@ def _fault(given, files, said, labels, expected, table):
     if twice:
         return f"there is more than one {' and more than one '.join(twice)}. Keep the right one."
     if given[0]["label"].lower() not in labels:
-        silent = " (the released loader counts anything else as normal, without a word)" if "normal" in labels else ""
+        silent = " (DepMamba's loader counts anything else as normal, without a word)" if "normal" in labels else ""
         return f"its label is {given[0]['label'][:20]!r}; expected {' or '.join(list(labels)[:2])}{silent}. Correct {table}."
     if given[0]["fold"].lower() not in FOLDS:
         return f"its fold is {given[0]['fold'][:20]!r}; expected train, valid or test. Correct {table}."

@@ -10,8 +10,6 @@ Videos are worked on where there are any, recordings of speech otherwise, or as 
 import argparse
 from pathlib import Path
 
-from depnb.features import store
-
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 AUDIO = (".wav", ".flac", ".mp3", ".ogg")
 
@@ -24,7 +22,9 @@ def main():
     parser.add_argument("--workers", type=int, default=-1, help="processes; -1 uses every core")
     parser.add_argument("--modality", choices=["auto", "video", "audio", "interview"], default="auto")
     parser.add_argument("--frame-step", type=int, default=3, help="video: every n-th frame")
-    parser.add_argument("--size", type=int, default=224, help="video: side of the aligned crops in pixels")
+    parser.add_argument("--size", type=int, default=224, help="video: side of the crops in pixels")
+    parser.add_argument("--crop", choices=["aligned", "box"], default="aligned",
+                        help="video: eyes and mouth at fixed places, or the face box plus 20 %%")
     parser.add_argument("--augmentation", choices=["none", "released", "corrected"], default="none",
                         help="audio: versions of every recording; notebooks augment training recordings only")
     parser.add_argument("--silence", choices=["remove", "ends", "keep"], default="remove", help="audio: what to do with it")
@@ -56,11 +56,8 @@ def faces(videos, a):
     """Track and crop -> (crops by name, problems by name)."""
     from depnb.features import face  # here, not at the top: a folder of audio needs no OpenCV
 
-    tracks, problems = store.extract(videos, face.track, a.cache, workers=a.workers, frame_step=a.frame_step)
-    crops, more = store.extract({name: videos[name] for name in tracks}, face.crop, a.cache, workers=a.workers,
-                                each={name: {"alignment": t["alignment"]} for name, t in tracks.items()},
-                                frame_step=a.frame_step, size=a.size)
-    return crops, {**problems, **more}
+    crops, _, problems = face.extract(videos, a.cache, a.workers, a.frame_step, a.size, a.crop)
+    return crops, problems
 
 
 def voices(recordings, a):

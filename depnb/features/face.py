@@ -1,9 +1,11 @@
-"""Faces in video: frames, landmarks, gaze, head pose and aligned crops (MediaPipe FaceMesh, OpenCV).
+"""Faces in video: frames, landmarks, gaze, head pose and crops (MediaPipe FaceMesh and FaceDetection, OpenCV).
 
     video -> every n-th frame -> FaceMesh (478 points, 3-D) -> 68-point order, gaze, head pose -> aligned crops
+                              -> FaceDetection (a box a frame), for crops of the box only
 
-Alignment follows the independent re-implementation of STA-DRN: eyes level, eye centre at (1/2, 1/3) of the crop,
-scale = min(0.35 width / eye distance, (height / 3) / (eyes to mouth)).
+Alignment follows sam4-21-blip/STA-DRN 26346a4, a fork of the authors' repository (video_to_image.py): eyes level, eye
+centre at (1/2, 1/3) of the crop, scale = min(0.35 width / eye distance, (height / 3) / (eyes to mouth)). The landmarks
+are FaceMesh's, theirs dlib's. The box follows bilal1718/TUKL 20c69d3 (face_detect_avec2014.py), see `boxes`.
 """
 
 import os
@@ -16,9 +18,13 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from depnb.features import store
+
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 FEW_MISSING = 0.2           # share of frames without a face that is interpolated without a word
 MANY_MISSING = 0.5          # above this share a video is refused
+CROPS = ("aligned", "box")
+BOX_MARGIN = 0.2            # of the longer side of a face box, added on every side
 
 # FaceMesh index of each point of the 68-point order (Sagonas et al. 2013).
 SIXTY_EIGHT = [162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,      # jaw
@@ -89,6 +95,14 @@ def quiet_stderr():
         os.close(nowhere)
 
 
+@contextmanager
+def quiet_mediapipe():
+    """Without the log of mediapipe, and without its warnings about protobuf (0.10.14 beside 4.25)."""
+    with quiet_stderr(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype")
+        yield
+
+
 def face_mesh(frames):
     """FaceMesh landmarks of consecutive frames -> (n, 478, 3) float32 pixels, NaN where no face was found.
 
@@ -97,9 +111,7 @@ def face_mesh(frames):
     import mediapipe  # here, not at the top: it takes seconds to import
 
     found = []
-    with (quiet_stderr(), warnings.catch_warnings(),
-          mediapipe.solutions.face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True) as mesh):
-        warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype")        # mediapipe 0.10.14 beside protobuf 4.25
+    with quiet_mediapipe(), mediapipe.solutions.face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True) as mesh:
         for frame in frames:
             faces = mesh.process(frame).multi_face_landmarks
             if not faces:
@@ -111,7 +123,7 @@ def face_mesh(frames):
 
 
 def fill_gaps(mesh):
-    """Linear interpolation over frames without a face. (n, 478, 3) with NaN -> the same without, found (n,) bool."""
+    """Linear interpolation over frames without a face. (n, points, axes) with NaN -> the same without, found (n,) bool."""
     found = ~np.isnan(mesh[:, 0, 0])
     if not found.any():
         raise VideoError(f"no face in any of {len(mesh)} frames. Check the recording, or leave the session out.")
@@ -213,7 +225,7 @@ def alignment(landmarks):
 
 
 def to_crop(landmarks, matrices):
-    """Landmarks (n, 68, 2) in frame pixels -> the same in the unit square of the aligned crop."""
+    """Landmarks (n, 68, 2) in frame pixels -> the same in the unit square of the crop."""
     return np.einsum("nij,npj->npi", matrices[:, :, :2], landmarks) + matrices[:, None, :, 2]
 
 
@@ -234,8 +246,51 @@ def track(path, frame_step=3):
 track.version = 1
 
 
+def boxes(path, frame_step=3):
+    """Where the face box of every `frame_step`-th frame lies, as the TUKL re-run of STA-DRN cuts it out.
+
+    The same detector as there (MediaPipe FaceDetection, full range, its first face, confidence 0.5) and the same corners
+    (`corners_of`): upright, nothing put at a fixed place. Where no face is found theirs takes the middle 112 pixels of the
+    frame; here the box is interpolated and the frame is listed. Theirs resizes bilinearly, `crop` cubically after a blur.
+    -> alignment (n, 2, 3): matrix that takes the box to the unit square, found (n,) bool (false: interpolated), frame (n,)
+    index in the video. Raises VideoError.
+    """
+    import mediapipe  # here, not at the top: it takes seconds to import
+
+    cv2.setNumThreads(1)
+    corners = []
+    with (quiet_mediapipe(), mediapipe.solutions.face_detection.FaceDetection(
+            model_selection=1, min_detection_confidence=0.5) as detector):
+        for frame in read_frames(path, frame_step):
+            faces = detector.process(frame).detections
+            corners.append(corners_of(faces[0].location_data.relative_bounding_box, *frame.shape[:2]) if faces
+                           else np.full((2, 2), np.nan))
+    corners, found = fill_gaps(np.array(corners, np.float32).reshape(-1, 2, 2))
+    scale = 1 / (corners[:, 1] - corners[:, 0])
+    matrices = np.zeros((len(corners), 2, 3))
+    matrices[:, [0, 1], [0, 1]], matrices[:, :, 2] = scale, -corners[:, 0] * scale
+    return {"alignment": matrices, "found": found, "frame": np.arange(len(corners)) * frame_step}
+
+
+boxes.version = 1
+
+
+def corners_of(box, height, width):
+    """Upper left and lower right corner of a face box with its margin -> (2, 2) pixels x, y; NaN where nothing is left.
+
+    box: xmin, ymin, width, height as shares of the frame. As in the re-run a box that begins outside the frame is moved
+    inside, one that ends outside is cut off, so that it need not be square.
+    """
+    x, y, across, down = (int(share * side) for share, side in (
+        (box.xmin, width), (box.ymin, height), (box.width, width), (box.height, height)))
+    margin = int(BOX_MARGIN * max(across, down))
+    low = np.maximum(0, [x - margin, y - margin])
+    high = np.minimum([width, height], low + [across + 2 * margin, down + 2 * margin])
+    return np.stack([low, high]).astype(float) if (high > low).all() else np.full((2, 2), np.nan)
+
+
 def crop(path, alignment, frame_step=3, size=224):
-    """Aligned crops of the frames that `track` saw -> {"crops": (n, size, size, 3) uint8 RGB}.
+    """Crops of the frames that `track` or `boxes` saw -> {"crops": (n, size, size, 3) uint8 RGB}.
 
     A frame is reduced by an antialiasing blur first where a crop pixel covers more than one of its own.
     """
@@ -250,7 +305,7 @@ crop.version = 1
 
 
 def warp(frame, matrix, size):
-    """One aligned crop, cubic. frame (H, W, 3) uint8; matrix (2, 3) to the unit square -> (size, size, 3) uint8."""
+    """One crop, cubic. frame (H, W, 3) uint8; matrix (2, 3) to the unit square -> (size, size, 3) uint8."""
     shrink = 1 / (np.hypot(*matrix[0, :2]) * size)              # frame pixels a crop pixel covers
     if shrink > 1.2:
         frame = cv2.GaussianBlur(frame, (0, 0), 0.4 * shrink)
@@ -258,7 +313,7 @@ def warp(frame, matrix, size):
 
 
 def resize(path, frame_step=3, size=224):
-    """Frames that are aligned crops already, resized -> {"crops": (n, size, size, 3) uint8 RGB, "frame": (n,)}."""
+    """Frames that are crops already, resized -> {"crops": (n, size, size, 3) uint8 RGB, "frame": (n,)}."""
     cv2.setNumThreads(1)
     crops = [cv2.resize(f, (size, size), interpolation=cv2.INTER_CUBIC if size >= f.shape[0] else cv2.INTER_AREA)
              for f in read_frames(path, frame_step)]
@@ -266,3 +321,24 @@ def resize(path, frame_step=3, size=224):
 
 
 resize.version = 1
+
+
+def extract(videos, cache, workers=-1, frame_step=3, size=224, kind="aligned"):
+    """Track the faces of videos and cut them out, through the cache -> (crops, tracks, problems), mappings by name.
+
+    videos: mapping name -> path; kind: "aligned" (eyes and mouth at fixed places) or "box" (`boxes`), whose matrices and
+    frames without a face then stand in the tracks. Raises ValueError for another kind.
+    """
+    if kind not in CROPS:
+        raise ValueError(f"crop {kind!r}: choose one of {', '.join(CROPS)}.")
+    tracks, problems = store.extract(videos, track, cache, workers=workers, frame_step=frame_step)
+    if kind == "box":
+        found, more = store.extract({name: videos[name] for name in tracks}, boxes, cache, workers=workers,
+                                    frame_step=frame_step)
+        problems = problems | more
+        tracks = {name: tracks[name] | {"alignment": box["alignment"], "found": tracks[name]["found"] & box["found"]}
+                  for name, box in found.items()}
+    each = {name: {"alignment": tracked["alignment"]} for name, tracked in tracks.items()}
+    crops, more = store.extract({name: videos[name] for name in tracks}, crop, cache, workers=workers, each=each,
+                                frame_step=frame_step, size=size)
+    return crops, tracks, problems | more

@@ -1,28 +1,34 @@
 """Weights of the 88 eGeMAPS functionals before CFRAFN's first layer, and where they come from.
 
-The authors publish a list of importances (name, importance; descending, sum 1) and no code that computes it. Their program
-lines the list up with the feature table by position, not by name: no weight meets the feature that it was computed for.
-The list may not be redistributed, so it is read from the user's copy; without one, importances learnt on the training
-participants take its place, and "as_released" then repeats the authors' mistake with those.
+The authors publish a list of importances (name, importance; descending, sum 1). The code at commit 9d15a26 does not compute
+them, and nothing there says on which recordings they were computed. Its `main.py` lines the list up with the feature table
+by position, not by name: no weight meets the feature of its own name. In which order the columns stood when the published
+checkpoint was trained is not known, so this order is a choice too ("columns_by_list"). The list may not be redistributed and
+is read from the user's copy; without one, importances learnt on the training participants take its place, and "as_released"
+then lines those up by position.
 """
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
-ALIGNMENTS = ("as_released", "by_name", "learnt_on_train", "none")
+ALIGNMENTS = ("as_released", "by_name", "columns_by_list", "learnt_on_train", "none")
 
 
 def feature_weights(alignment, columns, learnt=None, published=None):
     """Numbers to multiply the feature columns by -> (len(columns),) float32.
 
     alignment:
-        as_released      importances in descending order, first one onto the first column, whatever its name
-        by_name          every column gets the importance of its own name, surely what was meant
+        as_released      importances in descending order, first one onto the first column, whatever its name (main.py at
+                         9d15a26)
+        by_name          every column gets the importance of its own name
+        columns_by_list  the same weights, for a network whose first layer reads the columns in the order of the published
+                         list: give `list_order` to the network as well
         learnt_on_train  by name, from `learnt` even where a published list is given
         none             ones
     columns: feature names in the order of the table; published, learnt: mappings name -> importance, of
-    `read_importances` and `learn_importances`. The first two alignments take `published`, or else `learnt`.
+    `read_importances` and `learn_importances`. The first two alignments take `published`, or else `learnt`;
+    columns_by_list takes `published` only, whose order it means.
     Raises ValueError for an unknown alignment, a missing list, or names that are not those of the columns.
     """
     if alignment not in ALIGNMENTS:
@@ -30,17 +36,37 @@ def feature_weights(alignment, columns, learnt=None, published=None):
     columns = list(columns)
     if alignment == "none":
         return np.ones(len(columns), np.float32)
+    if alignment == "columns_by_list" and published is None:
+        raise ValueError("alignment 'columns_by_list' needs the authors' list, whose order it means; give their "
+                         "sorted_feature_importance.csv (parameter importances), or choose by_name.")
     chosen = learnt if alignment == "learnt_on_train" or published is None else published
     if chosen is None:
         raise ValueError(f"alignment {alignment!r} needs importances; give those of learn_importances"
                          + ("." if alignment == "learnt_on_train" else " or read_importances."))
-    chosen = pd.Series(dict(chosen), dtype=float)
-    different = sorted(set(columns) ^ set(chosen.index))
-    if different or len(columns) != len(chosen):
-        raise ValueError(f"{len(chosen)} importances for {len(columns)} columns, {len(different)} names without a partner "
-                         f"(first: {different[0] if different else 'a repeated column'}); expected one for every column.")
+    chosen = _fitting(chosen, columns)
     weights = chosen.sort_values(ascending=False) if alignment == "as_released" else chosen[columns]
     return weights.to_numpy(np.float32)
+
+
+def list_order(columns, published):
+    """Which column of the table stands at each place of the published list, most important first -> (len(columns),) int64.
+
+    `table[:, list_order(...)]` has its columns in the order of the list. The table itself stays as it is: a network that
+    was trained on columns in that order is told so (`column_order` of `depnb.models.cfrafn.CFRAFN`).
+    Raises ValueError for names that are not those of the columns.
+    """
+    listed = _fitting(published, columns).sort_values(ascending=False).index
+    return pd.Index(columns).get_indexer(listed).astype(np.int64)
+
+
+def _fitting(importances, columns):
+    """Importances as a Series by name, if there is one for every column; else ValueError."""
+    found, columns = pd.Series(dict(importances), dtype=float), list(columns)
+    different = sorted(set(columns) ^ set(found.index))
+    if different or len(columns) != len(found):
+        raise ValueError(f"{len(found)} importances for {len(columns)} columns, {len(different)} names without a partner "
+                         f"(first: {different[0] if different else 'a repeated column'}); expected one for every column.")
+    return found
 
 
 def read_importances(file):

@@ -1,7 +1,7 @@
 """Speech features of CFRAFN: a recording -> preprocessed -> versions of it -> eGeMAPS (88) and VGGish (128) of each.
 
 Differs from the released code: a recording is read and augmented once for both feature sets; preprocessing, which the
-authors ask for without releasing it, is here, every step with a switch; a recording too short for VGGish loses both
+authors ask for and for which their code at 9d15a26 has no step, is here; a recording too short for VGGish loses both
 rows, never one. Augmentation `released` repeats theirs number by number, `corrected` mends what makes no sense in it.
 """
 
@@ -17,7 +17,7 @@ import soundfile
 
 from depnb.features import store, vggish
 
-PEAK = 0.9                  # after normalisation; openSMILE works on 16 bits, where anything from 1.0 up wraps around
+PEAK = 0.9                  # after normalisation; openSMILE works on 16 bits, where a sample of +1 and above wraps around
 SILENT = 1e-4               # of full scale; a recording that never leaves this band is silent
 QUIET = 40                  # dB below the loudest moment; less is silence
 SHORTEST_PAUSE = 0.2        # seconds; shorter gaps belong to articulation

@@ -1,8 +1,8 @@
 """Feature arrays of vlogs (D-Vlog, LMVD): checked, scaled, cropped, and put into padded batches.
 
-A row is a second. Differs from the released loader: what is padding follows from the lengths, not from rows that sum to
-zero; training items may be cropped anew every epoch; items of similar length may share a batch. Its own crops and its mask
-are here to compare with.
+A row is a second (a row of VGGish, in LMVD, covers 0.96 s). Differs from the loaders of DynMultiDep (5fd29e3), which are
+DepMamba's (6e96fd2): what is padding follows from the lengths, not from rows that sum to zero; training items may be cropped
+anew every epoch; items of similar length may share a batch. Their crops and their mask are here to compare with.
 """
 
 import random
@@ -111,7 +111,7 @@ class Scaling:
 
     @classmethod
     def identity(cls, widths):
-        """The scaling that changes nothing, as released. widths: an entry of WIDTHS."""
+        """The scaling that changes nothing, as in DynMultiDep (5fd29e3) and DepMamba. widths: an entry of WIDTHS."""
         return cls({part: np.stack([np.zeros(width), np.ones(width)]) for part, width in widths.items()})
 
     def apply(self, vlog):
@@ -133,11 +133,11 @@ def by_itself(vlog):
 
 
 def released_crops(lengths, seed=0, shortest=500, tries=5):
-    """The authors' random crops: further training items, drawn once -> list of (session, start, length).
+    """The random crops of DepMamba and DynMultiDep: further training items, drawn once -> list of (session, start, length).
 
     lengths: mapping session -> rows, in the order of the table. Of each, `tries` times: a random share of its length, kept
     when that is `shortest` or more (SHORTEST), from a random start that is never the first row. So vlogs of twice the length
-    and more weigh several times as much, those below `shortest` once. The authors set no seed.
+    and more weigh several times as much, those below `shortest` once. Neither program sets a seed.
     """
     rng, crops = random.Random(seed), []
     for session, rows in lengths.items():
@@ -170,14 +170,17 @@ def collate(vlogs):
 
 
 def released_mask(audio, visual):
-    """What the authors' loader takes for data: rows of a batch whose features do not sum to exactly zero -> (B, T) bool."""
+    """What the loaders of DepMamba and DynMultiDep take for data: rows of a batch whose features do not sum to exactly zero.
+
+    -> (B, T) bool.
+    """
     return torch.cat([visual, audio], dim=-1).sum(-1) != 0
 
 
 def in_order(vlogs, sessions, batch_size, bucketing=True):
     """Whole vlogs for evaluation -> iterator of (list of sessions, batch of `collate`).
 
-    bucketing: shortest first, which pads least; without, in the order given, as released.
+    bucketing: shortest first, which pads least; without, in the order given, as in DepMamba and DynMultiDep.
     """
     ordered = sorted(sessions, key=lambda s: len(vlogs[s]["visual"])) if bucketing else list(sessions)
     for i in range(0, len(ordered), batch_size):

@@ -15,7 +15,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from depnb import claims, classification, learn, runs
+from depnb import classification, learn
+from depnb.book import claims
 from depnb.corpora.corpus import SPLITS
 from depnb.models import cfrafn
 from depnb.simulation import severity, vlog
@@ -23,8 +24,8 @@ from depnb.simulation import severity, vlog
 CHECKPOINT = {"transformed_width": 196, "conv_width": 178, "classifier_width": 155}     # sizes of the published weights
 TAKES = (1, 2, 3)           # recordings of a participant, dealt out over and over
 SECONDS = 60
-CASES = {"a": "cfrafn-network", "b": "cfrafn-checkpoint-fits", "c": "cfrafn-results", "d": "cfrafn-importances-source",
-         "e": "cfrafn-bootstrap", "f": "cfrafn-unseen-people"}      # letter -> row of the claims ledger
+CASES = {"a": "cfrafn-network", "b": "cfrafn-checkpoint-fits", "c": "cfrafn-results", "d": "cfrafn-unseen-people",
+         "e": "cfrafn-bootstrap", "f": "cfrafn-short-recordings"}   # letter -> row of the claims ledger
 
 
 def files(participants=80, seed=0):
@@ -129,7 +130,7 @@ def trainable(model):
 
 def ledger():
     """The rows of the claims ledger that this lesson is about: letter -> row."""
-    by_id = {row["id"]: row for row in claims.load(runs.path(claims.DATA))}
+    by_id = {row["id"]: row for row in claims.load("CFRAFN")}
     return {letter: by_id[name] for letter, name in CASES.items()}
 
 
@@ -214,19 +215,38 @@ def check_possible(answer):
     ], "Try the nearest whole number of people: does its share, rounded as in the table, give the value?")
 
 
+NOBODY = ("not specified", "defect found", "matches their code")      # verdicts on what nobody said
+
+
+def why_wrong(given, row):
+    """What is wrong with a verdict on a row of the ledger, in half a sentence."""
+    right, said = row["verdict"], row["said_by"] != "nobody"
+    if not said and given not in NOBODY:
+        return f"nobody said it, so it cannot be {given}"
+    if said and given in ("defect found", "matches their code"):
+        return f"somebody said it ({row['said_by']}), so that it is true, false or open"
+    return WRONG.get((given, right)) or f"what was done and found is not enough for {given}; look at the step on it again"
+
+
 WRONG = {  # given, right -> why
-    ("reproduced", claims.VERDICTS[2]): "what came out here came from simulated data; no number on real data is reproduced",
-    ("contradicted", claims.VERDICTS[2]): "nothing in the files says otherwise, they only cannot show it",
-    ("not specified", claims.VERDICTS[2]): "what is claimed is clear enough; it is the recordings that are missing",
+    ("reproduced", claims.UNCHECKED): "what came out here came from simulated data; no number on real data is reproduced",
+    ("contradicted", claims.UNCHECKED): "nothing in the files says otherwise, they only cannot show it",
+    ("confirmed", claims.UNCHECKED): "no file shows it: neither recordings nor results are there",
+    ("not specified", claims.UNCHECKED): "what is claimed is clear enough; it is the recordings that are missing",
     ("not specified", "contradicted"): "the files do say, and they say otherwise",
-    (claims.VERDICTS[2], "contradicted"): "no recording is needed for it: it can be read in the files or computed",
+    (claims.UNCHECKED, "contradicted"): "no recording is needed for it: it can be read in the files or computed",
     ("reproduced", "contradicted"): "that something runs does not make the sentence about it true",
-    ("contradicted", "not specified"): "nobody says the opposite: silence is no contradiction",
-    (claims.VERDICTS[2], "not specified"): "the recordings alone would not tell: what was done with them is not said",
-    ("reproduced", "not specified"): "there is nothing to reproduce: what was done is not said",
-    ("not specified", "reproduced"): "the code is there, and its numbers came out here",
-    (claims.VERDICTS[2], "reproduced"): "no recording is needed to compare two programs on the same numbers",
-    ("contradicted", "reproduced"): "look at the difference that you computed"}
+    ("confirmed", "contradicted"): "look at the intervals that you computed in step 4",
+    ("contradicted", "confirmed"): "the weights do not fit the program of today; ask with which version they were uploaded",
+    ("reproduced", "confirmed"): "it was looked up and counted; nothing of the authors' training was run again",
+    (claims.UNCHECKED, "confirmed"): "widths and counters stand in the file; no recording is needed",
+    ("not specified", "confirmed"): "the files do say: version, widths and counters agree",
+    ("defect found", "not specified"): "a split by file is no fault if everyone came once; whether they did is open",
+    ("matches their code", "not specified"): "no numbers of ours stand beside theirs here",
+    ("defect found", "matches their code"): "nothing is wrong with it: look at the difference that you computed",
+    ("not specified", "matches their code"): "the code is there, and its numbers came out here",
+    ("not specified", "defect found"): "the files do say what happens, and it is a fault",
+    ("matches their code", "defect found"): "ours drops both rows, so it does not do what theirs does"}
 
 
 def check_verdicts(answer):
@@ -240,7 +260,7 @@ def check_verdicts(answer):
         if given not in claims.VERDICTS:
             return f"{letter} is {answer[letter]!r}; expected one of {words}."
         if given != row["verdict"]:
-            wrong.append(f"{letter}: {WRONG[given, row['verdict']]}")
+            wrong.append(f"{letter}: {why_wrong(given, row)}")
     return f"{len(wrong)} of {len(CASES)}: {'; '.join(wrong)}." if wrong else None
 
 

@@ -1,5 +1,8 @@
 """AAFN: multi-modal depression estimation by sub-attentional fusion (Wei et al., ECCV Workshops 2022).
 
+The authors call it Sub-attentional ConvBiLSTM. AAFN, for adaptive attentional fusion networks, is the name that a copy of
+their code has; that the fusion adapts is the copy's word.
+
 From 60 s of an interview a visual, an audio and a text branch each make one feature vector. Stacked like a small image
 (modalities x features) they pass eight heads, one per PHQ-8 item; each has its own convolutional attention block and sorts
 the item into R ordered bins. Bins become item scores 0-3, whose sum is the PHQ-8 score.
@@ -7,14 +10,15 @@ the item into R ordered bins. Bins become item scores 0-3, whose sum is the PHQ-
 Symbols: B windows, T frames (1800), M modalities, D features of a branch, h heads (8), R bins (32), K item classes (4);
 x the stacked features, y their convolved form with C channels, a attention in 0..1: the share of y against x.
 
-Follows the released code. Where we differ from it:
+Follows the authors' code (PingCheng-Wei/DepressionEstimation c8c402f). Where we differ from it:
 - logits come out, not probabilities (apply a softmax over the bins);
 - all heads run as one grouped convolution and one batched product instead of a loop; the LSTM stops at what is used
   (`depnb.models.lstm`); the visual convolution spans all points, so it is a 1-D convolution over points x coordinates;
-- iAFF uses its global map twice. The released code stores a second one that it never calls; we do not build it (the
-  attention blocks of 8 heads then have 18,304 parameters less). In training the statistics of the global map's batch norms
-  so move twice a pass, as released;
-- the released median of two modalities is the smaller one: here "lower_median", while "median" is the median;
+- iAFF uses its global map twice. The released code, as open-aff (Dai et al. 2021) from which it takes iAFF, stores a second
+  one that it never calls; we do not build it (the attention blocks of 8 heads then have 18,304 parameters less). In
+  training the statistics of the global map's batch norms so move twice a pass, as released;
+- the released median, torch.median, is the lower of the two in the middle, so of two modalities the smaller one: here
+  "lower_median", while "median" is their mean;
 - a modality may be missing.
 """
 

@@ -6,10 +6,11 @@ each; a gate weighs the branches against each other, and a small classifier says
 Symbols: B recordings, d transformed width, h = d // 2, c convolution width, x expansion, k kernel size, q classifier
 width; e and v: what the eGeMAPS and the VGGish branch say, alpha: the gate's weight of e.
 
-Follows the released code; the paper's text was not at hand. Where we differ from that code:
+Follows the code of the authors' repository at commit 9d15a26; the paper's text was not at hand. Where we differ from it:
 - logits come out, not probabilities (apply a sigmoid);
 - the feature weights are a buffer, so that our checkpoints hold them; the released checkpoint does not, although the
-  model is another one without them. Which weight belongs on which column: `depnb.features.importance`;
+  model is another one without them. Which weight belongs on which column: `depnb.features.importance`. The table always
+  comes in openSMILE's order; a first layer that was trained on columns in another order is rearranged (`column_order`);
 - its convolutions run over a sequence of length 1, where only the middle tap of a kernel ever meets data. We multiply by
   that tap alone: same results, same parameters. In the published checkpoint 27 % of all parameters are such idle taps.
 The "attention" is one number per recording, and its score is divided by 10, so that it stays near 0.5.
@@ -77,15 +78,16 @@ class CFRAFN(nn.Module):
     """eGeMAPS (B, 88), raw, and VGGish (B, 128), 0..255, -> logits (B,) of depression.
 
     feature_weights: numbers (egemaps_features,) that the eGeMAPS columns are multiplied by, in the order of the columns,
-    not trained; None: ones. fusion: one of FUSIONS: the released gate, alpha fixed at 0.5, both branches side by side, or
-    one branch alone (the other is not built). kernel_size has to be odd. Defaults: code/main.py of the authors.
+    not trained; None: ones. column_order: see `read_columns_in`; None: the order of the table. fusion: one of FUSIONS: the
+    released gate, alpha fixed at 0.5, both branches side by side, or one branch alone (the other is not built). kernel_size
+    has to be odd. Defaults: code/main.py of the authors at 9d15a26.
     `explain.record(model, "gate")` gives alpha (B, 1); "egemaps_net" gives e and "vggish_net" v, (B, h).
-    Raises ValueError for an unknown fusion, an even kernel or weights of another length.
+    Raises ValueError for an unknown fusion, an even kernel, weights of another length or an order that is none.
     """
 
     def __init__(self, egemaps_features=88, vggish_features=128, transformed_width=256, conv_width=128, expansion=2,
                  kernel_size=3, classifier_width=128, dropout=0.1, gate_temperature=10.0, feature_weights=None,
-                 fusion="gate"):
+                 fusion="gate", column_order=None):
         super().__init__()
         if fusion not in FUSIONS:
             raise ValueError(f"fusion {fusion!r}: choose one of {', '.join(FUSIONS)}.")
@@ -109,6 +111,23 @@ class CFRAFN(nn.Module):
             self.gate = Gate(h, gate_temperature, 0.5 if fusion == "equal" else None)
         self.classifier = nn.Sequential(nn.Linear(2 * h if fusion == "concatenation" else h, classifier_width), nn.ReLU(),
                                         nn.Linear(classifier_width, 1))
+        if column_order is not None and fusion != "vggish":
+            self.read_columns_in(column_order)
+
+    def read_columns_in(self, order):
+        """Let input i of the first layer be column order[i] of the table, by moving the layer's weights -> self.
+
+        For a first layer that was trained on columns in another order than the table's, as that of
+        `depnb.features.importance.list_order`. Table and feature_weights keep the order of the table, and so does the layer
+        from now on: a checkpoint of ours needs no further word about it.
+        """
+        weight, order = self.egemaps_transform.weight, torch.as_tensor(order)
+        if sorted(order.tolist()) != list(range(weight.shape[1])):
+            raise ValueError(f"column_order: expected every number from 0 to {weight.shape[1] - 1} once, one a column of "
+                             "the eGeMAPS table.")
+        with torch.no_grad():
+            weight.copy_(weight[:, order.argsort()])                                # inverse of the permutation
+        return self
 
     def egemaps_branch(self, egemaps):
         weighted = checked("egemaps", egemaps, self.features[0]) * self.feature_weights                 # (B, 88)

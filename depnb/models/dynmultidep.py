@@ -4,20 +4,23 @@ doi 10.3390/jimaging12010029).
 A vlog is one row of acoustic and one of visual features a second. Each modality passes layers of temporal experts; the
 sequences are pooled over time, a gate weighs the modalities, and a small classifier says how likely depression is.
 
+The authors' code is 3166074787/DynMultiDep at 5fd29e3, put online on 2025-04-06 and withdrawn on 2025-04-13; the paper was
+submitted nearly eight months later. Most of it comes from DepMamba (Ye, Zhang and Shan 2025; Jiaxin-Ye/DepMamba at 6e96fd2).
+
 Symbols: b vlogs, t frames, d width, e = expansion * d inner width, n state size, r rank of the step, w convolution width;
 u: convolved stream, delta: raw step, A, B, C, D: state space, z: output gate; a, v: pooled audio and visual vectors.
 
 Variants:
-- "released": the authors' code with the input split repaired (theirs cuts the features in half and cannot run on either
-  corpus). Its "experts" are one bidirectional Mamba a modality, its only gate the one between modalities. Left out: a
-  convolution that is never used, 35 % of the parameters they store.
-- "paper": what the abstract promises and the code lacks: a Mamba expert for trends and a local-window Transformer for
-  events, a router between them, and a second gate between ways of fusing. No code of it exists, so all of it is our
+- "released": that code with the input split repaired (theirs cuts the features in half and cannot run on either corpus;
+  DepMamba's split is right). Its "experts" are one bidirectional Mamba a modality, its only gate the one between
+  modalities. Left out: a convolution that is never used, 35 % of the parameters they store (from DepMamba).
+- "paper": what the abstract names and that code lacks: a Mamba expert for trends and a local-window Transformer for
+  events, a router between them, and a second gate between ways of fusing. We saw no public code of it, so all of it is our
   reading, marked as such. With experts="long" and fusion_gate="none" it is the released model, weight for weight (drawn
   afresh, only its backward steps start otherwise, see Direction).
 
-As released, padded frames run through the scans, so that a result depends on the longest vlog of the batch; mask_scan=True
-ends that. A frame is padding because the mask says so, never because its features sum to zero.
+As released, and in DepMamba, padded frames run through the scans, so that a result depends on the longest vlog of the batch;
+mask_scan=True ends that. A frame is padding because the mask says so, never because its features sum to zero.
 """
 
 import math
@@ -50,7 +53,8 @@ class Direction(nn.Module):
     """One direction of a block: causal convolution, input-dependent step, B and C, scan, output gate.
 
     Backwards, the convolution looks ahead and the scan starts at the last frame: nothing is turned round.
-    small_steps: draw the first steps from 0.001 to 0.1, as Mamba does; else PyTorch's default, steps of 0.58 to 0.83.
+    small_steps: draw the first steps from 0.001 to 0.1, as Mamba does; else PyTorch's default, steps of 0.58 to 0.83, as
+    Vision Mamba, DepMamba and the released model have it backwards.
     """
 
     def __init__(self, e, n, r, w, conv_bias, reverse, small_steps):
@@ -210,7 +214,7 @@ class DynMultiDep(nn.Module):
     Paper only: window (frames), heads, feed_forward and expert_dropout of the short expert; router_level "frame" or
     "sequence", router_temperature; fusion_temperature; balance_weight and resource_weight of `extra_loss`.
     The attributes gate, temperature, fusion_gate and fusion_temperature may be set on a trained model.
-    Defaults: the authors' D-Vlog configuration, and `variant` "released". Raises ValueError for what cannot be built.
+    Defaults: the D-Vlog configuration of 5fd29e3, and `variant` "released". Raises ValueError for what cannot be built.
     """
 
     def __init__(self, variant="released", audio_features=25, visual_features=136, width=256, layers=1, state_size=12,

@@ -1,4 +1,4 @@
-"""STA-DRN: spatial-temporal attention depression recognition network (Pan et al. 2023).
+"""STA-DRN: spatial-temporal attention depression recognition network (Pan et al. 2024).
 
 A 3-D residual network for a clip of aligned face crops. In every bottleneck unit the middle convolution is a
 grouped convolution whose output is weighted by temporal attention, spatial attention, or both.

@@ -1,9 +1,14 @@
 """Frames, landmarks, alignment; videos that cannot be used."""
 
+import shutil
+import sys
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
 
+from depnb.features import __main__ as command
 from depnb.features import face, store
 
 
@@ -15,6 +20,11 @@ def video(tree):
 @pytest.fixture(scope="module")
 def tracked(video):
     return face.track(video, frame_step=3)
+
+
+@pytest.fixture(scope="module")
+def boxed(video):
+    return face.boxes(video, frame_step=3)
 
 
 def write(path, frames, fps=30):
@@ -138,6 +148,83 @@ class TestFaults:
         (tmp_path / "frames").mkdir()
         (tmp_path / "frames/1.jpg").write_text("no")
         assert "1.jpg is not a readable image" in self.refused(tmp_path / "frames", tmp_path, video, face.resize)
+
+
+class TestBoxes:
+    """Crops of the face box, as the re-run in bilal1718/TUKL cuts them."""
+
+    @pytest.mark.parametrize(("box", "corners"), [
+        ((0.25, 0.3, 0.5, 0.4), [[30, 10], [170, 90]]),         # 100 x 40 pixels and a fifth of 100 on every side
+        ((0.0, 0.3, 0.5, 0.4), [[0, 10], [140, 90]]),           # begins outside: moved inside, as wide as before
+        ((0.7, 0.3, 0.5, 0.4), [[120, 10], [200, 90]]),         # ends outside: cut off
+        ((1.5, 0.3, 0.5, 0.4), [[np.nan] * 2] * 2), ((0.2, 0.2, 0.0, 0.0), [[np.nan] * 2] * 2)])
+    def test_corners_are_the_re_runs(self, box, corners):
+        given = SimpleNamespace(**dict(zip(("xmin", "ymin", "width", "height"), box, strict=True)))
+        np.testing.assert_array_equal(face.corners_of(given, height=100, width=200), corners)
+
+    def test_a_box_holds_the_face_and_is_not_turned(self, boxed, tracked):
+        assert {k: v.shape for k, v in boxed.items()} == {"alignment": (20, 2, 3), "found": (20,), "frame": (20,)}
+        assert boxed["found"].all()
+        assert (boxed["alignment"][:, [0, 1], [1, 0]] == 0).all()
+        inside = face.to_crop(tracked["landmarks"], boxed["alignment"])[:, 36:68]         # eyes and mouth
+        assert (inside > 0.1).all()
+        assert (inside < 0.9).all()
+        assert (boxed["alignment"] != tracked["alignment"]).any()
+
+    def test_crops_show_what_a_cut_and_a_resize_show(self, video, boxed):
+        crops = face.crop(video, boxed["alignment"], 3, 48)["crops"]
+        for frame, matrix, shown in zip(face.read_frames(video, 3), boxed["alignment"], crops, strict=True):
+            (left, top), (right, bottom) = (np.round((corner - matrix[:, 2]) / np.diag(matrix[:, :2])).astype(int)
+                                            for corner in (0, 1))
+            cut = cv2.resize(frame[top:bottom, left:right], (48, 48), interpolation=cv2.INTER_AREA)
+            assert np.abs(cut.astype(float) - shown).mean() < 6         # of 255: another interpolation
+
+    def test_a_frame_without_a_face_is_interpolated_and_listed(self, tmp_path, video):
+        frames = list(face.read_frames(video))[:24]
+        frames[6:12] = [np.full((160, 160, 3), 120, np.uint8)] * 6
+        path = write(tmp_path / "v.mp4", frames)
+        crops, tracks, problems = face.extract({"v": path}, tmp_path / "cache", 1, 3, 32, "box")
+        assert problems == {}
+        assert tracks["v"]["found"].tolist() == [True, True, False, False, True, True, True, True]
+        lost, before, after = (tracks["v"]["alignment"][i][:, :2].trace() for i in (2, 1, 4))
+        assert min(before, after) <= lost <= max(before, after)
+        assert "no face in 25% of the frames" in face.remarks(crops, tracks, 1)["v"]
+
+    def test_a_video_without_a_face_is_refused(self, tmp_path, video):
+        path = write(tmp_path / "v.mp4", [np.full((120, 120, 3), 120, np.uint8)] * 9)
+        crops, tracks, problems = face.extract({"bad": path, "good": video}, tmp_path / "cache", 1, 3, 32, "box")
+        assert list(crops) == list(tracks) == ["good"]
+        assert problems == {"bad": "no face in any of 3 frames. Check the recording, or leave the session out."}
+        with pytest.raises(face.VideoError, match="no face in any of 3 frames"):
+            face.boxes(path, 3)
+
+    def test_aligned_crops_are_the_same_bits_under_the_same_key(self, tmp_path, video, tracked):
+        cache = tmp_path / "cache"
+        crops, tracks, _ = face.extract({"v": video}, cache, 1, 3, 32)
+        boxed, *_ = face.extract({"v": video}, cache, 1, 3, 32, "box")
+        np.testing.assert_array_equal(tracks["v"]["alignment"], tracked["alignment"])
+        np.testing.assert_array_equal(crops["v"]["crops"], face.crop(video, tracked["alignment"], 3, 32)["crops"])
+        asked = {"frame_step": 3, "size": 32, "alignment": tracked["alignment"]}
+        assert store.read(store.entry_of(video, face.crop, cache, asked)) is not None
+        assert len(list((cache / "crop").iterdir())) == 2               # the box has an entry of its own
+        assert (boxed["v"]["crops"] != crops["v"]["crops"]).any()
+
+    def test_the_command_fills_the_cache_with_either(self, tmp_path, video, monkeypatch, capsys):
+        (tmp_path / "videos").mkdir()
+        copy = shutil.copy(video, tmp_path / "videos/v.mp4")
+        asked = ["features", str(tmp_path / "videos"), "--cache", str(tmp_path / "cache"), "--workers", "1", "--size", "32"]
+        for option in ([], ["--crop", "box"]):
+            monkeypatch.setattr(sys, "argv", [*asked, *option])
+            command.main()
+            assert "1 of 1 videos in the cache." in capsys.readouterr().out
+        assert len(list((tmp_path / "cache/crop").iterdir())) == 2
+        monkeypatch.setattr(face, "read_frames", None)
+        for kind in face.CROPS:                                         # what a notebook asks for
+            assert list(face.extract({"v": copy}, tmp_path / "cache", 1, 3, 32, kind)[0]) == ["v"]
+
+    def test_another_crop_is_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="crop 'mesh': choose one of aligned, box"):
+            face.extract({}, tmp_path, kind="mesh")
 
 
 def test_remarks_name_short_videos_and_lost_faces():

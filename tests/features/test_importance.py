@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from depnb.features import importance
-from depnb.features.importance import ALIGNMENTS, feature_weights, learn_importances, read_importances
+from depnb.features.importance import ALIGNMENTS, feature_weights, learn_importances, list_order, read_importances
 
 COLUMNS = ["pitch", "jitter", "loudness"]
 PUBLISHED = {"loudness": 0.6, "pitch": 0.3, "jitter": 0.1}
@@ -13,8 +13,8 @@ LEARNT = {"jitter": 0.7, "loudness": 0.2, "pitch": 0.1}
 
 
 @pytest.mark.parametrize(("alignment", "expected"), [
-    ("as_released", [0.6, 0.3, 0.1]), ("by_name", [0.3, 0.1, 0.6]), ("learnt_on_train", [0.1, 0.7, 0.2]),
-    ("none", [1, 1, 1])])
+    ("as_released", [0.6, 0.3, 0.1]), ("by_name", [0.3, 0.1, 0.6]), ("columns_by_list", [0.3, 0.1, 0.6]),
+    ("learnt_on_train", [0.1, 0.7, 0.2]), ("none", [1, 1, 1])])
 def test_each_alignment(alignment, expected):
     weights = feature_weights(alignment, COLUMNS, LEARNT, pd.Series(PUBLISHED))
     assert weights.dtype == np.float32
@@ -26,10 +26,24 @@ def test_without_the_published_list_the_learnt_one_takes_its_place():
     np.testing.assert_allclose(feature_weights("by_name", COLUMNS, LEARNT), [0.1, 0.7, 0.2])
 
 
-@pytest.mark.parametrize("alignment", ALIGNMENTS[:3])
+@pytest.mark.parametrize("alignment", [a for a in ALIGNMENTS if a not in ("columns_by_list", "none")])
 def test_a_missing_list_is_an_error(alignment):
     with pytest.raises(ValueError, match=f"'{alignment}' needs importances"):
         feature_weights(alignment, COLUMNS, published=PUBLISHED if alignment == "learnt_on_train" else None)
+
+
+def test_columns_by_list_needs_the_authors_list_a_learnt_one_will_not_do():
+    with pytest.raises(ValueError, match="'columns_by_list' needs the authors' list, whose order it means; give their"):
+        feature_weights("columns_by_list", COLUMNS, LEARNT)
+
+
+def test_in_the_order_of_the_list_every_weight_of_it_meets_its_own_column():
+    order = list_order(COLUMNS, dict(reversed(PUBLISHED.items())))          # by importance, however the file is sorted
+    assert [COLUMNS[i] for i in order] == ["loudness", "pitch", "jitter"]
+    weights = feature_weights("columns_by_list", COLUMNS, published=PUBLISHED)
+    np.testing.assert_allclose(weights[order], sorted(PUBLISHED.values(), reverse=True))
+    with pytest.raises(ValueError, match="3 importances for 2 columns"):
+        list_order(COLUMNS[:2], PUBLISHED)
 
 
 @pytest.mark.parametrize(("columns", "said"), [

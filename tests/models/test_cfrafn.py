@@ -7,6 +7,7 @@ The authors' own checkpoint may not be redistributed: the tests that need it run
 import hashlib
 import json
 import os
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,43 @@ def test_feature_weights_travel_with_our_checkpoint():
     assert "feature_weights" not in dict(model.named_parameters())
 
 
+@pytest.mark.parametrize("fusion", cfrafn.FUSIONS)
+def test_a_first_layer_that_knows_the_columns_in_another_order_is_told_so(fusion):
+    order, inputs = torch.tensor([3, 0, 6, 5, 1, 2, 4]), small_inputs()
+    weights = torch.arange(1.0, 8)                                          # in the order of the table
+    told = small(fusion=fusion, feature_weights=weights, column_order=order).eval()
+    sorted_columns = inputs | {"egemaps": inputs["egemaps"][:, order]}
+    torch.testing.assert_close(told(**inputs), small(fusion=fusion, feature_weights=weights[order]).eval()(**sorted_columns))
+    fresh = small(fusion=fusion).eval()
+    fresh.load_state_dict(told.state_dict())                                # as training.load_checkpoint does
+    assert torch.equal(fresh(**inputs), told(**inputs))
+    assert told.state_dict().keys() == small(fusion=fusion).state_dict().keys()
+
+
+def test_a_loop_that_never_returns_to_training_mode_leaves_the_counters_at_one():
+    """As the loop of d8b7961: train() once before the epochs, eval() in each. Beside it a loop with train() in each."""
+    def trained(every_epoch):
+        model, inputs = small(), small_inputs()
+        optimiser = torch.optim.AdamW(model.parameters(), lr=0.01)
+        model.train()
+        for _ in range(6):
+            if every_epoch:
+                model.train()
+            optimiser.zero_grad()
+            F.binary_cross_entropy_with_logits(model(**inputs), torch.tensor([0.0, 1, 0, 1, 1, 0])).backward()
+            optimiser.step()
+            model.eval()
+        norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+        return [int(m.num_batches_tracked) for m in norms], min(float(m.running_var.min()) for m in norms)
+
+    counters, variance = trained(every_epoch=False)
+    assert counters == [1, 1, 1]
+    assert variance >= 0.9                  # 0.9 of the initial 1, and a tenth of the variance of one batch
+    counters, variance = trained(every_epoch=True)
+    assert counters == [6, 6, 6]
+    assert variance < 0.9
+
+
 def test_the_same_seed_gives_the_same_weights():
     assert all(torch.equal(a, b) for a, b in zip(small().parameters(), small().parameters(), strict=True))
 
@@ -213,7 +251,8 @@ def test_the_same_seed_gives_the_same_weights():
     ({"fusion": "sum"}, r"fusion 'sum': choose one of gate"), ({"kernel_size": 4}, "kernel_size 4 is even"),
     ({"gate_temperature": 0}, "gate_temperature 0: expected a positive"),
     ({"feature_weights": [1.0] * 6}, r"shape \(6,\); expected 7 finite"),
-    ({"feature_weights": [float("nan")] * 7}, "expected 7 finite")])
+    ({"feature_weights": [float("nan")] * 7}, "expected 7 finite"),
+    ({"column_order": [0, 1, 2, 3, 4, 5, 5]}, "column_order: expected every number from 0 to 6 once")])
 def test_what_cannot_be_built_is_refused(arguments, said):
     with pytest.raises(ValueError, match=said):
         small(**arguments)
@@ -312,8 +351,14 @@ class TestPublishedCheckpoint:
 
     def load(self, published, alignment):
         arrays, config, state, listed = published
-        weights = importance.feature_weights(alignment, arrays["input/egemaps_column_names"].tolist(), published=listed)
-        return reference.load("cfrafn", state, config, weights)
+        columns = arrays["input/egemaps_column_names"].tolist()
+        model = reference.load("cfrafn", state, config, importance.feature_weights(alignment, columns, published=listed))
+        return model.read_columns_in(importance.list_order(columns, listed)) if alignment == "columns_by_list" else model
+
+    def probabilities(self, published, alignment):
+        inputs = {name: torch.from_numpy(published[0][f"input/{name}"]) for name in ("egemaps", "vggish")}
+        with torch.inference_mode():
+            return self.load(published, alignment)(**inputs).sigmoid()
 
     def test_the_released_weights_are_the_list_in_its_own_order(self, published):
         arrays, _, _, listed = published
@@ -328,22 +373,65 @@ class TestPublishedCheckpoint:
     def test_outputs_are_the_authors(self, published):
         assert_outputs_are_the_authors(self.load(published, "as_released"), published[0])
 
-    def test_the_idle_taps_change_nothing_and_the_gate_little(self, published):
-        arrays = published[0]
+    def test_the_list_keeps_all_88_functionals_up_to_an_importance_of_one(self, published):
+        listed = published[3]
+        kept = (Path(os.environ["DEPNB_REFERENCE"]) / "published/cfrafn/eGe_feature_cumul1.txt").read_text().split()
+        assert kept == list(listed.index)
+        assert len(kept) == 88
+        assert listed.sum() == pytest.approx(1)
+        assert listed.is_monotonic_decreasing
+
+    def test_batch_norm_saw_one_batch_as_the_loop_of_d8b7961_leaves_it(self, published):
+        state = published[2]
+        assert [int(v) for k, v in state.items() if k.endswith("num_batches_tracked")] == [1, 1, 1]
+        variances = torch.cat([v for k, v in state.items() if k.endswith("running_var")])
+        assert variances.min() >= 0.9
+        assert variances.max() < 0.91
+
+    def test_the_idle_taps_change_nothing(self, published):
         model = self.load(published, "as_released")
-        inputs = {name: torch.from_numpy(arrays[f"input/{name}"]) for name in ("egemaps", "vggish")}
+        inputs = {name: torch.from_numpy(published[0][f"input/{name}"]) for name in ("egemaps", "vggish")}
         with torch.inference_mode():
             before = model(**inputs)
             for module in model.modules():
                 if isinstance(module, cfrafn.LengthOneConv) and module.kernel_size[0] == 3:
                     module.weight[:, :, [0, 2]] = 0
             assert torch.equal(model(**inputs), before)
-            model.gate.fixed = 0.5
-            assert (model(**inputs).sigmoid() - before.sigmoid()).abs().max() < 0.03
 
-    def test_aligned_by_name_the_probabilities_are_others(self, published):
-        arrays = published[0]
-        inputs = {name: torch.from_numpy(arrays[f"input/{name}"]) for name in ("egemaps", "vggish")}
+    @pytest.mark.parametrize(("alignment", "low", "high", "moved"), [
+        ("as_released", 0.490, 0.500, 0.015), ("by_name", 0.469, 0.482, 0.025), ("columns_by_list", 0.309, 0.321, 0.011)])
+    def test_the_gate_changes_little_in_any_order_of_the_columns(self, published, alignment, low, high, moved):
+        model = self.load(published, alignment)
+        inputs = {name: torch.from_numpy(published[0][f"input/{name}"]) for name in ("egemaps", "vggish")}
+        with explain.record(model, "gate") as seen, torch.inference_mode():
+            free = model(**inputs).sigmoid()
+        assert (float(seen["gate"].min()), float(seen["gate"].max())) == pytest.approx((low, high), abs=6e-4)
+        model.gate.fixed = 0.5
         with torch.inference_mode():
-            released, named = (self.load(published, a)(**inputs).sigmoid() for a in ("as_released", "by_name"))
-        assert (released - named).abs().max() > 0.01
+            assert float((model(**inputs).sigmoid() - free).abs().max()) == pytest.approx(moved, abs=6e-4)
+
+    @pytest.mark.parametrize(("one", "other", "difference", "decisions"), [
+        ("as_released", "by_name", 0.11, 1), ("as_released", "columns_by_list", 0.24, 1),
+        ("by_name", "columns_by_list", 0.13, 0)])
+    def test_three_orders_of_the_columns_give_three_probabilities(self, published, one, other, difference, decisions):
+        one, other = (self.probabilities(published, alignment) for alignment in (one, other))
+        assert len(one) == 8
+        assert float((one - other).abs().mean()) == pytest.approx(difference, abs=0.005)
+        assert int(((one >= 0.5) != (other >= 0.5)).sum()) == decisions
+
+    def test_the_chapter_tells_these_differences(self, published):
+        chapter = (Path(__file__).parents[2] / "notebooks/cfrafn.ipynb").read_text(encoding="utf-8")
+        answers = {alignment: self.probabilities(published, alignment)
+                   for alignment in ("as_released", "by_name", "columns_by_list")}
+        for one, other in combinations(answers, 2):
+            difference = float((answers[one] - answers[other]).abs().mean())
+            decisions = int(((answers[one] >= 0.5) != (answers[other] >= 0.5)).sum())
+            assert f"| `{one}` and `{other}` | {difference:.2f} | {decisions} |" in chapter
+
+    def test_columns_by_list_is_the_released_product_on_a_table_in_the_order_of_the_list(self, published):
+        arrays, _, _, listed = published
+        order = importance.list_order(arrays["input/egemaps_column_names"], listed)
+        with torch.inference_mode():
+            released = self.load(published, "as_released")(torch.from_numpy(arrays["input/egemaps"][:, order]),
+                                                           torch.from_numpy(arrays["input/vggish"])).sigmoid()
+        torch.testing.assert_close(released, self.probabilities(published, "columns_by_list"), atol=1e-6, rtol=0)

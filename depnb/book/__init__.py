@@ -1,0 +1,1 @@
+"""Pages of the book that are made from data files: claims, published results, the authors' commands beside ours."""

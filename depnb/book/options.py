@@ -1,0 +1,35 @@
+"""The authors' commands and options beside ours, from params/<paper>/commands.yaml.
+
+A row has theirs (option, configuration entry or promised feature), where (file), ours (parameter or
+command; "none" where there is none) and note (how they differ, or why there is none).
+"""
+
+import pandas as pd
+import yaml
+
+from depnb import runs
+from depnb.book.reports import to_html
+
+FIELDS = ("theirs", "where", "ours", "note")
+
+
+def load(paper):
+    """Rows of one paper -> list of dicts. Raises ValueError, in one sentence, for a faulty row."""
+    path = f"params/{paper}/commands.yaml"
+    rows = yaml.safe_load(runs.path(path).read_text(encoding="utf-8"))
+    for number, row in enumerate(rows, 1):
+        if set(row) != set(FIELDS):
+            raise ValueError(f"{path}, row {number}: expected the fields {', '.join(FIELDS)}, got {', '.join(row)}.")
+        if not (row["theirs"] and row["where"] and row["ours"]):
+            raise ValueError(f"{path}, row {number}: theirs, where and ours may not be empty.")
+        if row["ours"].startswith("none") and not row["note"]:
+            raise ValueError(f"{path}, row {number} ({row['theirs']}): say in note why there is none.")
+    return rows
+
+
+def of_paper(paper):
+    """The authors' options beside ours -> styled table."""
+    table = pd.DataFrame(load(paper))[list(FIELDS)].fillna("").map(to_html)
+    table.columns = ["the authors'", "where", "ours", "note"]
+    return (table.style.hide(axis="index").set_properties(**{"text-align": "left", "white-space": "normal"})
+            .set_caption("The authors' commands and options, ours, or why there is none."))

@@ -1,0 +1,105 @@
+"""What was reported by others, and the authors' options beside ours: whole rows with sources, tables that show them."""
+
+import re
+
+import papermill
+import pytest
+import yaml
+
+from depnb.book import claims, options, reports
+from tests.conftest import ROOT
+
+ROWS = [pytest.param(entry, row, id=f"{entry['corpus']}-{number}")
+        for entry in reports.corpora() for number, row in enumerate(entry["rows"])]
+OPTIONS = [pytest.param(paper, row, id=f"{paper}-{number}")
+           for paper in claims.PAPERS.values() for number, row in enumerate(options.load(paper))]
+
+
+@pytest.fixture
+def row():
+    return {"who": "somebody", "modality": "audio", "numbers": {"MAE": "5"}, "protocol": "official", "known": "own",
+            "source": "abstract"}
+
+
+class TestReports:
+    @pytest.mark.parametrize(("entry", "row"), ROWS)
+    def test_a_number_has_a_source_and_a_protocol(self, entry, row):
+        assert reports.fault(row, entry["numbers"]) is None
+        assert "?" not in row["protocol"]
+        assert all(isinstance(value, str) and value for value in row["numbers"].values())
+
+    def test_every_corpus_with_results_has_a_constant_or_says_why_not(self):
+        for entry in reports.corpora():
+            trivial = [row for row in entry["rows"] if row["modality"] == "none"]
+            assert trivial or "no constant" in entry["about"], entry["corpus"]
+
+    def test_the_papers_of_this_book_are_all_reported_with_and_without_numbers(self):
+        for paper in claims.PAPERS.values():
+            shown = reports.of_paper(paper).to_html()
+            assert "constant" in shown
+            assert "not computed here" in shown
+        assert "10.44 (9.14 to 11.84)" in reports.of_paper("sta_drn").to_html()
+        assert "were not at hand" in reports.of_paper("dynmultidep").to_html()
+
+    def test_numbers_of_sta_drn_by_others_lie_around_the_constant(self):
+        rows = next(e for e in reports.corpora() if e["corpus"] == "avec2014")["rows"]
+        others = [row for row in rows if row.get("paper") == "sta_drn" and re.search("anew|scored|runs|fork", row["who"])]
+        number = r"(?<![\d.(])\d+\.\d+(?![^()]*\))"             # not one in brackets, which is an interval's end
+        errors = [float(value) for row in others for value in re.findall(number, row["numbers"]["MAE"])]
+        assert len(errors) >= 7
+        assert sorted(errors)[0] == 8.5
+        assert sorted(errors)[-2] == 10.44
+        assert sorted(errors)[-1] == 13.49            # the run that failed
+
+    def test_the_committed_page_is_what_the_data_file_gives(self):
+        assert (ROOT / reports.PAGE).read_text() == reports.page(), "run python -m depnb.book.reports"
+
+    def test_the_command_writes_the_page(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr(reports, "PAGE", tmp_path / "field.md")
+        reports.main()
+        assert (tmp_path / "field.md").read_text() == reports.page()
+        assert "corpora" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(("change", "said"), [
+        ({"known": "heard"}, "known 'heard'; choose one of own, files, quoted, counted"),
+        ({"note": 1}, "unknown field 'note'"), ({"source": ""}, "it has no source"),
+        ({"known": "quoted"}, "it has no source"),
+        ({"numbers": {"AUC": "1"}}, "the corpus lists no 'AUC'")])
+    def test_a_faulty_row_is_told(self, row, change, said):
+        assert said in reports.fault(row | change, ["MAE", "RMSE"])
+
+    def test_markdown_becomes_html(self):
+        assert reports.to_html("**a** *b* `c` [d](https://e/f)") == (
+            '<b>a</b> <i>b</i> <code>c</code> <a href="https://e/f">d</a>')
+
+
+class TestOptions:
+    @pytest.mark.parametrize(("paper", "row"), OPTIONS)
+    def test_ours_is_there(self, paper, row):
+        declared = papermill.inspect_notebook(str(ROOT / f"notebooks/{paper}.ipynb"))
+        for name in re.findall(r"`([^`]+)`", row["ours"]):
+            known = (name.split()[0] in declared or (ROOT / name.split()[0]).exists()
+                     or name.startswith(("python -m depnb", "papermill ", "make ", "snakemake ", "depnb.", "-p ", "-f ")))
+            assert known, f"{paper}: {row['theirs']}: ours {name!r} is no parameter, command or file"
+
+    def test_what_the_readmes_name_is_answered(self):
+        named = {"cfrafn": ("--data_path", "--save_path", "--model_save_name"),
+                 "aafn": ("--config_file", "--gpu", "--save"), "sta_drn": ("path,label", "face_detect.py", "--sigma"),
+                 "dynmultidep": ("--train False", "mamba_config", "mm_output_sizes")}
+        for paper, names in named.items():
+            theirs = " ".join(row["theirs"] for row in options.load(paper))
+            assert [name for name in names if name not in theirs] == [], paper
+
+    def test_the_table_shows_them(self):
+        assert "<code>data_root</code>" in options.of_paper("cfrafn").to_html()
+
+    @pytest.mark.parametrize(("change", "said"), [
+        ({"ours": ""}, "may not be empty"), ({"ours": "none", "note": ""}, "say in note why there is none"),
+        ({"more": 1}, "expected the fields theirs, where, ours, note")])
+    def test_a_faulty_row_is_told(self, tmp_path, monkeypatch, change, said):
+        row = {"theirs": "`--x`", "where": "main.py", "ours": "`seed`", "note": ""} | change
+        (tmp_path / "params/toy").mkdir(parents=True)
+        (tmp_path / "params/toy/commands.yaml").write_text(yaml.safe_dump([row]))
+        monkeypatch.setattr(options.runs, "path", lambda name: tmp_path / name)
+        with pytest.raises(ValueError, match=re.escape(said)):
+            options.load("toy")
