@@ -1,7 +1,7 @@
 """One protocol for all pipelines: a shared cohort, participant-disjoint folds, one training, what a model costs.
 
-The epoch of the lowest validation loss is kept; the test participants are seen once. What the papers do instead is done, on
-purpose and under its own name, in `depnb.inflation`.
+The epoch of the lowest validation loss is kept; the test participants are seen once. What the authors' programs do instead
+is done, on purpose and under its own name, in `depnb.inflation`.
 """
 
 import hashlib

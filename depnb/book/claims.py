@@ -62,8 +62,9 @@ What was said of four networks that recognise depression: in the papers on STA-D
 {cite:p}`pan2023sta`, CFRAFN {cite:p}`cfrafn2026`, sub-attentional fusion (AAFN)
 {cite:p}`wei2022multimodal` and DynMultiDep {cite:p}`dynmultidep2026`, in their READMEs and code, in
 re-runs of the first and in a copy of the third; who said it, where, at which commit it was read,
-and what came out when we looked. Rows are in our words. Of the papers only abstracts were at hand:
-a row never says what their full texts hold.
+and what came out when we looked. Rows are in our words. Full texts were not at hand: of STA-DRN's
+and Wei et al.'s paper the abstract was, of DynMultiDep's its start, of CFRAFN's the title. A row never
+says what the full texts hold.
 
 A sentence that somebody wrote, or that a name or a default implies, is a **statement**. A fault in
 code that nobody denied is a **defect**: it contradicts no one. Where code was taken over from others
@@ -163,7 +164,13 @@ def places(value):
 @cache
 def repositories():
     """The table of what was read, as in sources.yaml -> list of dicts."""
-    return yaml.safe_load(runs.path(SOURCES).read_text(encoding="utf-8"))["repositories"]
+    entries = yaml.safe_load(runs.path(SOURCES).read_text(encoding="utf-8"))["repositories"]
+    for entry in entries:
+        for commit in entry["commits"]:
+            if set(commit) != {"commit", "date", "read"}:
+                raise ValueError(f"{SOURCES}, {entry['repository']}: a commit has commit, date and read, not "
+                                 f"{', '.join(commit)}. Put texts with a comma in quotation marks.")
+    return entries
 
 
 def known_places():

@@ -28,7 +28,8 @@ known, the protocol. First in each table stands *what a constant or a trivial ru
 same people*: a result has to be read against that, not against zero. None of these numbers is ours;
 nothing on this page was measured on simulated data.
 
-**How we know.** *Its own words*: abstract or text of the publication. *The authors' files*: logs and
+**How we know.** *Its own words*: abstract or text of the publication, or the post or notes of the
+user who reports it. *The authors' files*: logs and
 tables in their repository. *As quoted by*: somebody else says that the publication says so.
 *Counted here*: from public label tables, logs or prediction files. A number whose protocol we could
 not see, or whose source nobody can look up, is left out, so these tables are not complete. Numbers of

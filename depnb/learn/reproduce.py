@@ -237,7 +237,7 @@ WRONG = {  # given, right -> why
     (claims.UNCHECKED, "contradicted"): "no recording is needed for it: it can be read in the files or computed",
     ("reproduced", "contradicted"): "that something runs does not make the sentence about it true",
     ("confirmed", "contradicted"): "look at the intervals that you computed in step 4",
-    ("contradicted", "confirmed"): "the weights do not fit the program of today; ask with which version they were uploaded",
+    ("contradicted", "confirmed"): "they do not fit the program of 9d15a26; ask with which version they were uploaded",
     ("reproduced", "confirmed"): "it was looked up and counted; nothing of the authors' training was run again",
     (claims.UNCHECKED, "confirmed"): "widths and counters stand in the file; no recording is needed",
     ("not specified", "confirmed"): "the files do say: version, widths and counters agree",

@@ -7,7 +7,7 @@ from depnb.learn import as_array, is_array, is_close, is_function, is_number
 
 DECAY = 0.98
 VALUES = np.array([0.4, -0.9, 0.3, 2.0, -1.2, 0.7, 1.1, -0.5, 0.2, -1.6, 0.8, -0.3])
-MARKED = 3                      # index of the value that shall be remembered
+MARKED = 3                      # index of the value that is to be remembered
 
 
 def half_life(answer):
@@ -63,7 +63,7 @@ def remembered(steps, values=VALUES):
 
 
 def chosen_steps(answer):
-    """A large step where something shall be written, steps of nearly nothing where it shall be kept: that is selection."""
+    """A large step where something is to be written, steps of nearly nothing where it is to be kept: that is selection."""
     wrong = is_array(answer, (len(VALUES),), "one step a frame")
     if wrong:
         return wrong

@@ -39,7 +39,7 @@ def render(root, participants=96, seed=0, effect=1.0, seconds=None, layouts=tupl
 
     Each tree is what `corpora.open(layout, root / layout)` reads. root/COHORT.json holds the arguments and the participants,
     with the facts of the layouts that are complete; `participants` reads it. effect scales how far severity moves the cues
-    (0: not at all, with the same scores). seconds: mapping layout -> length as `simulate` means it, for those that shall
+    (0: not at all, with the same scores). seconds: mapping layout -> length as `simulate` means it, for those that
     differ from `SECONDS`. Layouts may be added later. Resumes after a kill; two processes may ask for one root.
     Raises ValueError for fewer than six participants, an unknown layout, or when the root holds something else.
     """
