@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import math
+import os
 from dataclasses import asdict, dataclass
 from time import perf_counter
 
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save
 from tqdm import tqdm
 
 from depnb import sharpness
-from depnb.runs import write_atomically
+from depnb.files import write_atomically
 
 OPTIMISERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
 STILL = {"all": sharpness.BATCH_NORMS, "2d": (torch.nn.BatchNorm2d,)}
@@ -176,21 +177,28 @@ def load_state(path, model, optimiser, fabric):
         facts = json.loads(file.metadata()["about"])
     content = load_file(path)
     model.load_state_dict({k.removeprefix("model/"): v for k, v in content.items() if k.startswith("model/")})
-    entries = {}
+    entries, parameters = {}, list(model.parameters())
+    trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for key, value in content.items():
         kind, _, rest = key.partition("/")
         if kind == "optimiser":
             index, name = rest.split("/")
-            entries.setdefault(int(index), {})[name] = value
+            entries.setdefault(int(index), {})[name] = laid_out_like(trained[int(index)], value)
         elif kind == "gradient":
-            parameter = list(model.parameters())[int(rest)]
-            parameter.grad = value.to(parameter)
+            parameters[int(rest)].grad = laid_out_like(parameters[int(rest)], value)
     optimiser.load_state_dict({"state": entries, "param_groups": facts["groups"]})
     torch.set_rng_state(content["random/cpu"])
     if "random/cuda" in content:
         torch.cuda.set_rng_state(content["random/cuda"], fabric.device)
     fabric.strategy.precision.load_state_dict(facts["precision"])
     return facts["done"]
+
+
+def laid_out_like(parameter, value):
+    """A tensor on the device and in the memory order of its parameter: a fused optimiser goes through both as they lie."""
+    if value.shape != parameter.shape:              # a count of steps
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def load_checkpoint(path, model, about):
@@ -226,11 +234,15 @@ def as_csv(rows):
     return text.getvalue()
 
 
-def make_tracker(kind, folder, name):
+def make_tracker(kind, folder, name, restricted):
     """A function that takes history rows: "" or csv (history.csv is enough), tensorboard, or wandb.
 
-    wandb without an account or a network: set WANDB_MODE=offline. Raises ModuleNotFoundError when it is not installed.
+    wandb without an account or a network: set WANDB_MODE=offline. restricted: the corpus is licensed; then ValueError for
+    wandb in another mode, which sends what it is told off the machine. Raises ModuleNotFoundError when it is not installed.
     """
+    if kind == "wandb" and restricted and os.environ.get("WANDB_MODE") not in ("offline", "disabled"):
+        raise ValueError("tracker wandb sends what it is told off this machine, and the corpus is licensed. Set "
+                         "WANDB_MODE=offline, or choose csv or tensorboard.")
     if kind in ("", "csv"):
         return None
     try:
@@ -248,7 +260,7 @@ def make_tracker(kind, folder, name):
         if kind == "wandb":
             import wandb
 
-            return wandb.init(project="depnb", name=name, dir=str(folder)).log
+            return wandb.init(project="depnb", name=name, dir=str(folder), mode=os.environ.get("WANDB_MODE")).log
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(f"tracker {kind}: {missing.name} is not installed. Run: pip install -c constraints.txt "
                                   "'depnb[track]'") from None

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -181,16 +182,65 @@ class TestCheckpoint:
             training.load_checkpoint(tmp_path / "weights.pth", small(), {})
 
 
+@pytest.mark.parametrize(("order", "frozen", "accumulate"), [
+    (torch.contiguous_format, False, 1), (torch.channels_last_3d, False, 1), (torch.channels_last_3d, True, 1),
+    (torch.channels_last_3d, False, 4)])
+def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(tmp_path, order, frozen, accumulate):
+    """Whatever the order of the weights in memory: a fused optimiser goes through weights and moments as they lie."""
+    crops, targets = data()
+    batches = ClipBatches(crops, targets, lambda n, r: training_clip(n, 8, r), 4, seed=0)
+    fabric = Fabric(accelerator="cpu", devices=1)
+
+    def go(folder, stop_after=None):
+        folder.mkdir(exist_ok=True)
+        model = small().to(memory_format=order)
+        for parameter in model.conv_1.parameters() if frozen else ():
+            parameter.requires_grad_(False)
+
+        def stop(row):
+            if row["epoch"] == stop_after:
+                raise KeyboardInterrupt
+
+        def better(_):                  # every epoch is the best so far: the weights compared are the last ones
+            done = folder / "history.csv"
+            return {"mae": -float(len(done.read_text().splitlines()) if done.exists() else 0)}
+
+        training.fit(model, lambda m, b: m(b[0])[:, 0].sub(b[1]).square().mean(), batches, better,
+                     training.Recipe(3, 1e-2, accumulate=accumulate), fabric, folder, {}, stop)
+        return [p.detach().clone() for p in model.parameters()]
+
+    whole = go(tmp_path / "whole")
+    for epoch in (0, 1):
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path / "stopped", epoch)
+    assert all(torch.equal(a, b) for a, b in zip(whole, go(tmp_path / "stopped"), strict=True))
+
+
 def test_trackers(tmp_path):
-    assert training.make_tracker("csv", tmp_path, "x") is None
+    assert training.make_tracker("csv", tmp_path, "x", True) is None
     with pytest.raises(ValueError, match="tracker 'mlflow': choose csv, tensorboard or wandb"):
-        training.make_tracker("mlflow", tmp_path, "x")
+        training.make_tracker("mlflow", tmp_path, "x", False)
     for kind, package in (("tensorboard", "tensorboard"), ("wandb", "wandb")):
         try:
             __import__(package)
         except ModuleNotFoundError:
             with pytest.raises(ModuleNotFoundError, match=f"tracker {kind}: .* is not installed"):
-                training.make_tracker(kind, tmp_path, "x")
+                training.make_tracker(kind, tmp_path, "x", False)
+
+
+def test_wandb_stays_on_the_machine_with_a_licensed_corpus(tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **given: begun.append(given) or SimpleNamespace(
+        log=print)))
+    for mode in (None, "online", "shared"):
+        monkeypatch.delenv("WANDB_MODE", raising=False) if mode is None else monkeypatch.setenv("WANDB_MODE", mode)
+        with pytest.raises(ValueError, match=r"the corpus is licensed\. Set WANDB_MODE=offline"):
+            training.make_tracker("wandb", tmp_path, "x", True)
+        training.make_tracker("wandb", tmp_path, "x", False)
+    assert len(begun) == 3
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    training.make_tracker("wandb", tmp_path, "x", True)
+    assert begun[-1]["mode"] == "offline"
 
 
 @pytest.mark.parametrize("sharpness", [0.0, 0.05])
