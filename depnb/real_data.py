@@ -83,14 +83,15 @@ def number(values, name):
 
 
 def settings(run):
-    """The params file that a run is nearest to, and how it departs from it, but for corpus, protocol, fold and seed."""
+    """The params file that a run is nearest to, and how it departs, but for corpus, protocol, fold, seed and files."""
     folder, departures = runs.path(f"params/{run.paper}"), {}
     usual = yaml.safe_load((folder / "quick.yaml").read_text())
     for file in sorted(folder.glob("*.yaml")):
         if file.stem not in ("ablations", "claims", "commands"):
             wanted = usual | yaml.safe_load(file.read_text())
             departures[file.name] = {k: v for k, v in run.parameters.items() if k in wanted and v != wanted[k]
-                                     and k not in (*runs.PLACE, "corpus", "protocol", "fold", "seed")}
+                                     and k not in (*runs.PLACE, "corpus", "protocol", "fold", "seed", "checkpoint",
+                                                    "importances")}
     name = min(departures, key=lambda file: len(departures[file]))
     other = ", ".join(f"{k} {v}" for k, v in departures[name].items())
     return f"params/{run.paper}/{name}" + (f" with {other}" if other else "")
@@ -117,10 +118,12 @@ def report(paper, shown):
 
 
 def described(run, plan, planned_table):
-    """What a run was, its table, and no command."""
+    """What a run was, its table, and no command. Of an authors' file: its name, and that nothing was trained."""
     p, test, given = run.provenance, run.metrics["test"], run.parameters
+    file = run.metrics.get("checkpoint")
+    weights = f"weights of `{file['file']}` (SHA-256 `{file['sha256'][:10]}`), **nothing trained here**; " if file else ""
     variant = ", ".join(f"{k} {given[k]}" for k in ("variant", "model", "fusion", "fold", "seed") if k in given)
-    about = (f"Run `{run.name}` on {p['corpus']['name']}, licensed corpus; {variant}; settings of {settings(run)}; "
+    about = (f"Run `{run.name}` on {p['corpus']['name']}, licensed corpus; {weights}{variant}; settings of {settings(run)}; "
              f"{test['participants']} test participants, 95 % intervals over them; published: {planned_table['source']}; "
              f"commit `{(p['commit'] or 'unknown')[:10]}`{' with local changes' if p['dirty'] else ''}.")
     numbers = (planned_table[key] for key in ("published", "published_people") if key in planned_table)

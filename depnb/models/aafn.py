@@ -22,6 +22,7 @@ Follows the authors' code (PingCheng-Wei/DepressionEstimation c8c402f). Where we
 - a modality may be missing.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
@@ -222,7 +223,8 @@ class AAFN(nn.Module):
     modalities: any of MODALITIES, in that order. fusion: one of FUSIONS: an attention block in every head (sub_attention)
     or one for all (attention), or plain heads on features side by side or combined element by element; a single modality
     has "concatenation". fuse: one of FUSES, how the attention block joins x and y.
-    conv_width to lstm_layers and dropout: of the branches; width: D; planes, base_width: of the attention block.
+    conv_width to text_layers and dropout: of the branches, conv_width and lstm_width one number for all of them or a
+    mapping modality -> number; width: D; planes, base_width: of the attention block.
     None means as the authors' model with these modalities and this fusion: lstm_dropout (between LSTM layers) is dropout
     with sub-attention or one branch other than text, else 0; head_norm (batch norm in the classifiers) is on for
     sub-attention of three modalities; head_widths are 256, 128, 64, for text alone 128, 64, 64.
@@ -251,8 +253,10 @@ class AAFN(nn.Module):
             head_widths = (128, 64, 64) if modalities == ("text",) else (256, 128, 64)
         channels = {"visual": points * coordinates, "audio": bands, "text": embedding}
         layers = {"visual": visual_layers, "audio": audio_layers, "text": text_layers}
+        conv_widths, lstm_widths = (of_each(modalities, name, given) for name, given in
+                                    (("conv_width", conv_width), ("lstm_width", lstm_width)))
         for name in modalities:
-            branch = Branch(channels[name], conv_width, lstm_width, layers[name], width, dropout, lstm_dropout,
+            branch = Branch(channels[name], conv_widths[name], lstm_widths[name], layers[name], width, dropout, lstm_dropout,
                             FlatBatchNorm2d if name == "visual" else nn.BatchNorm1d)
             setattr(self, f"{name}_branch", branch)
         attention = None
@@ -349,6 +353,17 @@ def check_choices(modalities, fusion, fuse):
         raise ValueError(f"fuse {fuse!r}: choose one of {', '.join(FUSES)}.")
     if len(modalities) == 1 and fusion != "concatenation":
         raise ValueError(f"fusion {fusion!r}: {modalities[0]} alone has nothing to fuse with; set fusion to concatenation.")
+
+
+def of_each(modalities, name, given):
+    """One number for all modalities, or a mapping that has each of them -> mapping; ValueError for one that lacks some."""
+    if not isinstance(given, Mapping):
+        return dict.fromkeys(modalities, given)
+    lacking = [modality for modality in modalities if modality not in given]
+    if lacking:
+        raise ValueError(f"{name} is given by modality, but not for {', '.join(lacking)}; give a number for each, "
+                         "or one for all.")
+    return given
 
 
 def combined(fusion, features, present):

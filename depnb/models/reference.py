@@ -1,20 +1,23 @@
 """Our models from the authors' published checkpoints.
 
-`load(paper, state, config)` takes what the authors' file holds and the reference's own configuration names, and
-returns our model in eval mode. Only tensors travel; nothing of a foreign pickle is executed (load the file with
-`torch.load(path, weights_only=True)`, or with `read_checkpoint` where it also holds NumPy numbers).
+`read_model(paper, path, ...)` takes an authors' file as it comes: sizes are read from its weights. `load(paper, state,
+config)` takes what the file holds and the reference's own configuration names, which must agree with the weights. Only
+tensors travel; nothing of a foreign pickle is executed (see `depnb.models.pickles`).
 """
 
-import pickle
+import hashlib
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from depnb.models.aafn import AAFN
+from depnb.models.aafn import AAFN, MODALITIES
 from depnb.models.cfrafn import CFRAFN, DualCNN, FeatureFusionFCNN, LayerFusionFCNN
 from depnb.models.dynmultidep import DynMultiDep
 from depnb.models.lstm import from_torch
+from depnb.models.pickles import file_bytes, read_checkpoint, unpickled  # noqa: F401 (read_checkpoint: for callers)
 from depnb.models.sta_drn import STADRN
 
 STA_DRN_VARIANTS = {"tanet": "temporal", "sanet": "spatial", "stanet": "sum", "stanet_af": "attention_fusion"}
@@ -24,6 +27,17 @@ CFRAFN_SIZES = {        # the reference's name -> where its checkpoint shows it:
     "expansion": ("eGeMAPS_net.0.mlp.0.weight", 0),                         # times the transformed width
     "conv_out_channels": ("VGGish_net.0.conv.0.weight", 0), "resblock_kernel_size": ("VGGish_net.0.conv.0.weight", 2),
     "cls_dim": ("classifier.0.weight", 0)}
+
+ELEMENTWISE = ("mean", "median", "lower_median", "max", "sum", "product")       # fusions that weights cannot tell apart
+FORMATS = {         # paper -> its title, whose format, and an entry that only its files have
+    "sta_drn": ("STA-DRN", "state dictionary as of divertingPan/STA-DRN", "conv_1.weight"),
+    "cfrafn": ("CFRAFN", "state dictionary as of Sook13/CFRAFN", "eGeMAPS_transform.weight"),
+    "aafn": ("AAFN", "networks as of PingCheng-Wei/DepressionEstimation", "evaluator"),
+    "dynmultidep": ("DynMultiDep", "state dictionary as of 3166074787/DynMultiDep at 5fd29e3",
+                    "mm_encoder.layers.0.mamba.A_log")}
+CHOICES = {         # what weights cannot show, under the names of the notebooks' parameters
+    "sta_drn": ("variant",), "cfrafn": ("alignment", "importances", "gate_temperature"),
+    "aafn": ("fusion",), "dynmultidep": ("gate", "temperature", "mask")}
 
 DYNMULTIDEP_NAMES = ("audio_input_size", "video_input_size", "mm_output_sizes", "num_layers", "temp", "hard_gate", "d_state",
                      "expand", "d_conv")
@@ -46,16 +60,126 @@ def load(paper, state, config, feature_weights=None):
     DynMultiDep is called as model(audio=, visual=, mask=) with (B, T, features) twice and (B, T), 1 where a frame is real
     (None: everywhere), and returns logits (B,).
     """
-    loaders = {"sta_drn": sta_drn, "cfrafn": cfrafn, "cfrafn_baseline": cfrafn_baseline, "aafn": aafn,
-               "dynmultidep": dynmultidep}
-    if paper not in loaders:
-        raise ValueError(f"paper {paper!r}: no published checkpoint format is known; choose one of {', '.join(loaders)}.")
+    return built(*planned(paper, state, config, feature_weights))
+
+
+def planned(paper, state, config, feature_weights=None):
+    """Class, arguments and entries under our names that make a paper's model of the authors' state dictionary."""
+    plans = {"sta_drn": sta_drn, "cfrafn": cfrafn, "cfrafn_baseline": cfrafn_baseline, "aafn": aafn,
+             "dynmultidep": dynmultidep}
+    if paper not in plans:
+        raise ValueError(f"paper {paper!r}: no published checkpoint format is known; choose one of {', '.join(plans)}.")
     state = {key.removeprefix("module."): value for key, value in state.items()}
     if paper == "cfrafn":
-        return cfrafn(state, config, feature_weights).eval()
+        return cfrafn(state, config, feature_weights)
     if feature_weights is not None:
         raise ValueError(f"feature_weights: {paper} has none; leave it out.")
-    return loaders[paper](state, config).eval()
+    return plans[paper](state, config)
+
+
+def built(kind, arguments, entries):
+    """A model of a class with these arguments and entries of its state dictionary, in eval mode."""
+    model = kind(**arguments)
+    assign(model, entries)
+    return model.eval()
+
+
+def read_model(paper, path, inputs=None, **choices):
+    """Our model with the weights of an authors' file as it comes, and what is known of the file.
+
+    Sizes are those of the weights. What weights cannot show is given by CHOICES, under the names of
+    the notebooks' parameters; a choice that the file does show is ignored.
+
+    Parameters
+    ----------
+    paper : one of FORMATS
+    path : what `torch.save` wrote: a state dictionary, or (AAFN) one for each network; keys with or
+        without `module.`
+    inputs : mapping of arguments of our class to the numbers that the features at hand ask for, as
+        {"egemaps_features": 88}
+    variant : sta_drn, needed if the file has one attention branch: temporal or spatial
+    alignment, importances, gate_temperature : cfrafn, see `depnb.features.importance`; importances is
+        the path of the authors' list
+    fusion : aafn, needed if features are combined element by element: one of ELEMENTWISE
+    gate, temperature, mask : dynmultidep; gate is hard or soft, mask is right (padding takes no part)
+        or released
+
+    Returns
+    -------
+    model : in eval mode, called as `load` says
+    facts : dict of plain values: file (its name), sha256, format, sizes (arguments of our class),
+        chosen (the choices that were needed), stored (numbers that lie beside the weights)
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one sentence that names the file: there is none, it holds something else or another model,
+        its network asks for other `inputs`, or a choice is needed.
+    """
+    if paper not in FORMATS:
+        raise ValueError(f"paper {paper!r}: choose one of {', '.join(FORMATS)}.")
+    data = file_bytes(path)
+    content = unpickled(path, data)
+    state = state_of(paper, path, content)
+    configured = {"sta_drn": sta_drn_configured, "cfrafn": cfrafn_configured, "aafn": aafn_configured,
+                  "dynmultidep": dynmultidep_configured}[paper]
+    try:
+        config, chosen, *weighting = configured(state, choices)
+        kind, arguments, entries = planned(paper, state, config, *weighting[:1])
+        check_inputs(arguments, inputs or {})
+        if any(type(size) is int and size < 1 for size in arguments.values()):
+            raise LookupError
+        model = built(kind, arguments, entries)
+        if weighting and weighting[1] is not None:
+            model.read_columns_in(weighting[1])
+    except ValueError as error:
+        raise ValueError(f"{path}: {str(error).removeprefix('state: ').removeprefix('checkpoint: ')}") from None
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError):
+        raise ValueError(f"{path}: entries have other shapes than those of the authors' {FORMATS[paper][0]}. "
+                         "Give their file as it comes.") from None
+    sizes = {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()
+             if name not in ("dropout", "feature_weights")}
+    numbers = {str(key): float(value) for key, value in content.items() if isinstance(value, int | float | np.number)}
+    return model, {"file": Path(path).name, "sha256": hashlib.sha256(data).hexdigest(),
+                   "format": FORMATS[paper][1], "sizes": sizes, "chosen": chosen, "stored": numbers}
+
+
+def state_of(paper, path, content):
+    """What an authors' file holds, as `load` takes it, without further entries; keys without `module.`
+
+    Raises ValueError for another model, for something else among the tensors, and for weights that
+    are no numbers.
+    """
+    title, _, sign = FORMATS[paper]
+    if not isinstance(content, Mapping):
+        content = {}
+    content = {str(key).removeprefix("module."): value for key, value in content.items()}
+    if sign not in content:
+        other = next((name for name, (_, _, theirs) in FORMATS.items() if theirs in content), None)
+        if other:
+            raise ValueError(f"{path}: holds the weights of {FORMATS[other][0]}, expected those of {title}. Give "
+                             f"it to notebooks/{other}.ipynb, or another file here.")
+        raise ValueError(f"{path}: no weights in the format of {title}'s authors (no entry {sign}). Give their "
+                         "file as it comes.")
+    if paper == "aafn":
+        content = {key: value for key, value in content.items() if key.endswith("_net") or key == "evaluator"}
+    for part in content.values() if paper == "aafn" else [content]:
+        if not isinstance(part, Mapping) or not all(map(torch.is_tensor, part.values())):
+            raise ValueError(f"{path}: expected tensors by name, as the authors' {title} is saved; something else "
+                             "is among them. Give their file as it comes.")
+        lost = [key for key, value in part.items() if not value.isfinite().all()]
+        if lost:
+            raise ValueError(f"{path}: {lost[0]} holds NaN or infinity, so that no answer could be a number. Give "
+                             "another file.")
+    return content
+
+
+def check_inputs(sizes, inputs):
+    """ValueError if a network of these sizes reads other features. Both: arguments of our class."""
+    for name, width in inputs.items():
+        if name in sizes and sizes[name] != width:
+            raise ValueError(f"its network has {name} {sizes[name]}, here {width} is at hand. Give the file of a "
+                             "network for these features, or features as that network reads them.")
 
 
 def sta_drn(state, config):
@@ -67,11 +191,22 @@ def sta_drn(state, config):
         found["variant"] = config["variant"] if config["variant"] in ("tanet", "sanet") else "tanet or sanet"
     compare({**config, "layers": list(config["layers"])}, found, names)
     variant = STA_DRN_VARIANTS[found["variant"]]
-    model = STADRN(variant, found["k"], found["layers"], found["features"], found["stem"], found["in_channels"],
-                   found["num_classes"], config.get("drop_prob", 0.0), config.get("groups", 1),
-                   config.get("width_per_group", 64))
-    assign(model, {sta_drn_key(key, variant): value for key, value in state.items()})
-    return model
+    arguments = {"variant": variant, "k": found["k"], "units": found["layers"], "features": found["features"],
+                 "stem_features": found["stem"], "in_channels": found["in_channels"], "outputs": found["num_classes"],
+                 "dropout": config.get("drop_prob", 0.0), "width_multiplier": config.get("groups", 1),
+                 "width_per_group": config.get("width_per_group", 64)}
+    return STADRN, arguments, {sta_drn_key(key, variant): value for key, value in state.items()}
+
+
+def sta_drn_configured(state, choices):
+    """The reference's configuration from the weights and the choices -> config, choices needed."""
+    found, variant = sta_drn_sizes(state), choices.get("variant")
+    if found["variant"] is not None:
+        return found, {}
+    if variant not in ("temporal", "spatial"):
+        raise ValueError("has one attention branch, temporal or spatial, and weights cannot show which; set "
+                         f"variant to the one that it is (now {variant!r}).")
+    return found | {"variant": {"temporal": "tanet", "spatial": "sanet"}[variant]}, {"variant": variant}
 
 
 def sta_drn_key(key, variant):
@@ -105,20 +240,47 @@ def sta_drn_sizes(state):
 def cfrafn(state, config, feature_weights):
     """CFRAFN. config: the names of CFRAFN_SIZES and temperature; dropout, if the model is to be trained on."""
     require(config, (*CFRAFN_SIZES, "temperature"))
+    found = cfrafn_sizes(state)
+    compare(config, found, CFRAFN_SIZES)
+    if feature_weights is None:
+        raise ValueError(f"feature_weights: the authors' checkpoint does not hold them; give {found['input_dim_eGeMAPS']} "
+                         "numbers, in the order of the eGeMAPS columns (ones for no weighting).")
+    arguments = {"egemaps_features": found["input_dim_eGeMAPS"], "vggish_features": found["input_dim_VGGish"],
+                 "transformed_width": found["transformed_feature_dim"], "conv_width": found["conv_out_channels"],
+                 "expansion": int(found["expansion"]), "kernel_size": found["resblock_kernel_size"],
+                 "classifier_width": found["cls_dim"], "dropout": config.get("dropout", 0.1),
+                 "gate_temperature": config["temperature"], "feature_weights": feature_weights}
+    entries = {cfrafn_key(key): value for key, value in state.items()}
+    return CFRAFN, arguments, entries | {"feature_weights": torch.as_tensor(feature_weights, dtype=torch.float32)}
+
+
+def cfrafn_sizes(state):
+    """What the weights themselves say about the network, under the reference's names."""
     lacking = [key for key, axis in CFRAFN_SIZES.values() if key not in state or state[key].ndim <= axis]
     if lacking:
         raise ValueError(f"state: no {lacking[0]}, or of another shape. Expected a state dictionary of the authors' CFRAFN.")
     found = {name: state[key].shape[axis] for name, (key, axis) in CFRAFN_SIZES.items()}
     found["expansion"] /= found["transformed_feature_dim"]
-    compare(config, found, CFRAFN_SIZES)
-    if feature_weights is None:
-        raise ValueError(f"feature_weights: the authors' checkpoint does not hold them; give {found['input_dim_eGeMAPS']} "
-                         "numbers, in the order of the eGeMAPS columns (ones for no weighting).")
-    model = CFRAFN(found["input_dim_eGeMAPS"], found["input_dim_VGGish"], found["transformed_feature_dim"],
-                   found["conv_out_channels"], int(found["expansion"]), found["resblock_kernel_size"], found["cls_dim"],
-                   config.get("dropout", 0.1), config["temperature"], feature_weights)
-    assign(model, {cfrafn_key(key): value for key, value in state.items()} | {"feature_weights": model.feature_weights})
-    return model
+    return found
+
+
+def cfrafn_configured(state, choices):
+    """Configuration, choices needed, feature weights, and the order of the columns or None."""
+    from depnb.features import importance, speech  # scikit-learn and openSMILE, which nothing else here needs
+
+    alignment, listed = choices.get("alignment"), choices.get("importances")
+    if alignment not in importance.OF_THE_LIST or not listed:
+        raise ValueError("gives no answer without the authors' list of importances; set importances to their "
+                         "sorted_feature_importance.csv and alignment to "
+                         f"{' or '.join(importance.OF_THE_LIST)}.")
+    if not Path(listed).is_file():
+        raise ValueError(f"importances {listed}: no such file. Give the authors' sorted_feature_importance.csv.")
+    found, columns = cfrafn_sizes(state), speech.egemaps_names()
+    check_inputs({"egemaps_features": found["input_dim_eGeMAPS"]}, {"egemaps_features": len(columns)})
+    listed, temperature = importance.read_importances(listed), choices.get("gate_temperature", 10.0)
+    return (found | {"temperature": temperature}, {"alignment": alignment, "gate_temperature": temperature},
+            importance.feature_weights(alignment, columns, published=listed),
+            importance.list_order(columns, listed) if alignment == "columns_by_list" else None)
 
 
 def cfrafn_key(key):
@@ -134,10 +296,10 @@ def cfrafn_baseline(state, config):
     kind = next((kind for key, kind in known.items() if key in state), None)
     if kind is None:
         raise ValueError(f"state: none of {', '.join(known)}. Expected a baseline of the authors' CFRAFN.")
-    model = kind(config["input_dim_eGe"], config["input_dim_VGGish"], dropout=config.get("dropout", 0.5))
+    arguments = {"egemaps_features": config["input_dim_eGe"], "vggish_features": config["input_dim_VGGish"],
+                 "dropout": config.get("dropout", 0.5)}
     # The DCNN's file holds its convolutions twice, as …_conv_layers and as …_branch.0.
-    assign(model, {cfrafn_key(key): value for key, value in state.items() if "_conv_layers." not in key})
-    return model
+    return kind, arguments, {cfrafn_key(key): value for key, value in state.items() if "_conv_layers." not in key}
 
 
 def aafn(state, config):
@@ -158,11 +320,7 @@ def aafn(state, config):
     left = [name for name in ("visual_net", "audio_net", "text_net") if name in state and name not in networks]
     if left:
         raise ValueError(f"config: modality_order is {list(modalities)}, but the checkpoint has {', '.join(left)}.")
-    nets = {name: {key.removeprefix("module."): value for key, value in state[name].items()}
-            for name in (*networks, "fusion_net") if name in state}
-    shared = {key.removeprefix("attention."): value for key, value in nets.get("fusion_net", {}).items()}
-    attention = shared or {key.removeprefix("evaluator.0.attention."): value for key, value in nets["evaluator"].items()
-                           if key.startswith("evaluator.0.attention.")}
+    nets, shared, attention = aafn_networks(state, networks)
     if attention:
         require(config, ("attention",))
     found = aafn_sizes(nets, modalities, attention)
@@ -172,21 +330,45 @@ def aafn(state, config):
     if attention and int(found["attention.hidden_dim"] * flat["attention.base_width"] / 64) == len(attention["bn1.bias"]):
         found["attention.base_width"] = flat["attention.base_width"]        # w = int(p b / 64) fits several b
     compare(flat, found, [name for name in found if name != "points"])
-    fusion = aafn_fusion(nets["evaluator"], config, bool(shared), bool(attention))
     sizes = {name: value for name in modalities for name, value in (
         ({"visual": "coordinates", "audio": "bands", "text": "embedding"}[name], found[f"{name}.input_dim"]),
         (f"{name}_layers", found[f"{name}.num_layers"]))}
+    for ours, theirs in (("conv_width", "conv_hidden"), ("lstm_width", "lstm_hidden")):
+        each = {name: found[f"{name}.{theirs}"] for name in modalities}
+        sizes[ours] = each if len(set(each.values())) > 1 else each[modalities[0]]
     if attention:
         sizes |= {"planes": found["attention.hidden_dim"], "base_width": found["attention.base_width"],
                   "fuse": found["attention.fuse_type"].lower()}
     head = nets["evaluator"]
-    model = AAFN(modalities, fusion, points=found.get("points", 72), conv_width=found[f"{modalities[0]}.conv_hidden"],
-                 lstm_width=found[f"{modalities[0]}.lstm_hidden"], width=found["feature_dim"],
-                 bins=found["classes_resolution"], heads=found["num_subscores"], dropout=config.get("dropout", 0.7),
-                 head_norm=found["heads_have_batch_norm"],
-                 head_widths=tuple(len(head[f"evaluator.0.layer{i}.bias"]) for i in (1, 2, 3)), **sizes)
-    assign(model, aafn_state(nets, modalities, shared))
-    return model
+    arguments = {"modalities": modalities, "fusion": aafn_fusion(head, config, bool(shared), bool(attention)),
+                 "points": found.get("points", 72), **sizes, "width": found["feature_dim"],
+                 "bins": found["classes_resolution"], "heads": found["num_subscores"],
+                 "dropout": config.get("dropout", 0.7), "head_norm": found["heads_have_batch_norm"],
+                 "head_widths": tuple(len(head[f"evaluator.0.layer{i}.bias"]) for i in (1, 2, 3))}
+    return AAFN, arguments, aafn_state(nets, modalities, shared)
+
+
+def aafn_networks(state, names):
+    """Networks without the prefix of their keys; the shared attention block ({}: none); one attention block ({}: none)."""
+    nets = {name: {key.removeprefix("module."): value for key, value in state[name].items()}
+            for name in (*names, "fusion_net") if name in state}
+    shared = {key.removeprefix("attention."): value for key, value in nets.get("fusion_net", {}).items()}
+    return nets, shared, shared or {key.removeprefix("evaluator.0.attention."): value
+                                    for key, value in nets["evaluator"].items() if key.startswith("evaluator.0.attention.")}
+
+
+def aafn_configured(state, choices):
+    """The reference's configuration from the weights and the choices -> config, choices needed."""
+    modalities = [name for name in MODALITIES if f"{name}_net" in state]
+    if not modalities:
+        raise ValueError("no visual_net, audio_net or text_net. Expected the networks of the authors' AAFN.")
+    nets, shared, attention = aafn_networks(state, [*(f"{name}_net" for name in modalities), "evaluator"])
+    config = {"modality_order": modalities, "fusion": choices.get("fusion")}
+    for name, value in aafn_sizes(nets, modalities, attention).items():
+        part, _, key = name.rpartition(".")
+        (config.setdefault(part, {}) if part else config)[key] = value
+    fusion = aafn_fusion(nets["evaluator"], config, bool(shared), bool(attention))
+    return config, {"fusion": fusion} if fusion in ELEMENTWISE else {}
 
 
 def aafn_sizes(nets, modalities, attention):
@@ -224,6 +406,10 @@ def aafn_fusion(heads, config, shared, attention):
     if heads["evaluator.0.layer1.weight"].shape[1] == config["feature_dim"] * len(config["modality_order"]):
         return "concatenation"
     require(config, ("fusion",))
+    if config["fusion"] not in ELEMENTWISE:
+        raise ValueError("its features are combined element by element, and weights cannot show how; set fusion to "
+                         f"one of {', '.join(ELEMENTWISE)} (the authors' median is lower_median; now "
+                         f"{config['fusion']!r}).")
     return config["fusion"]
 
 
@@ -295,13 +481,28 @@ def dynmultidep(state, config):
         state = {key: value for key, value in state.items() if not re.search(r"_b(\.|$)|A_b_log$", key)}
         given["bidirectional"] = found["bidirectional"]
     compare(given, found, [name for name in found if name in given])
-    model = DynMultiDep(
-        "released", found["audio_input_size"], found["video_input_size"], width, found["num_layers"], found["d_state"],
-        config["expand"], found["d_conv"], found["dt_rank"], "forward" if one_way else "both", bool(config.get("causal")),
-        config.get("if_devide_out", True), found["bias"], found["conv_bias"], "hard" if config["hard_gate"] else "soft",
-        config["temp"], config.get("dropout", 0.1))
-    assign(model, dynmultidep_state(state))
-    return model
+    arguments = {
+        "variant": "released", "audio_features": found["audio_input_size"], "visual_features": found["video_input_size"],
+        "width": width, "layers": found["num_layers"], "state_size": found["d_state"],
+        "expansion": int(expand) if (expand := config["expand"]) == int(expand) else expand,
+        "conv_width": found["d_conv"], "step_rank": found["dt_rank"], "directions": "forward" if one_way else "both",
+        "causal": bool(config.get("causal")), "average_directions": config.get("if_devide_out", True),
+        "projection_bias": found["bias"], "conv_bias": found["conv_bias"],
+        "gate": "hard" if config["hard_gate"] else "soft", "temperature": config["temp"],
+        "dropout": config.get("dropout", 0.1), "mask_scan": config.get("mask_scan", False)}
+    return DynMultiDep, arguments, dynmultidep_state(state)
+
+
+def dynmultidep_configured(state, choices):
+    """The reference's configuration from the weights and the choices -> config, choices needed."""
+    found, gate = dynmultidep_sizes(state), choices.get("gate")
+    if gate not in ("hard", "soft"):
+        raise ValueError("weights cannot show how the modalities are weighed; set gate to hard (as released) or "
+                         f"soft (now {gate!r}).")
+    temperature, mask = choices.get("temperature", 1.0), choices.get("mask", "released")
+    config = {"mm_output_sizes": [found["mm_output_sizes"]], "hard_gate": gate == "hard", "temp": temperature,
+              "mask_scan": mask == "right"}
+    return found | config, {"gate": gate, "temperature": temperature, "mask": mask}
 
 
 def dynmultidep_sizes(state):
@@ -344,27 +545,6 @@ def dynmultidep_key(key):
     key = re.sub(r"(mamba\.|^)([av])_(?=D|[a-z])", lambda m: f"streams.{modality[m[2]]}.mamba.", key)
     return re.sub(r"\b(conv|x_proj|dt_proj|D)(?:1d)?(_b)?(?=\.|$)",
                   lambda m: f"{'backward' if m[2] else 'forward'}_scan.{m[1]}", key)
-
-
-def read_checkpoint(path):
-    """A PyTorch file of tensors, plain values and NumPy floats (AAFN's authors store their best score as one) -> object.
-
-    Nothing else is unpickled. Raises ValueError when the file holds more than that, or is cut short.
-    """
-    scalar = np.core.multiarray.scalar if int(np.__version__.split(".")[0]) < 2 else np._core.multiarray.scalar
-    allowed = [(scalar, "numpy.core.multiarray.scalar"), (scalar, "numpy._core.multiarray.scalar"), np.dtype,
-               np.dtypes.Float64DType, np.dtypes.Float32DType]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such checkpoint.") from None
-    except Exception as error:      # PyTorch raises many types for files that it did not write
-        foreign = re.search(r"GLOBAL (\S+)", str(error)) if isinstance(error, pickle.UnpicklingError) else None
-        if foreign:
-            raise ValueError(f"{path}: holds {foreign[1]}, which is no tensor or number; it was not unpickled. Keep "
-                             "only the weights of a checkpoint that you trust.") from None
-        raise ValueError(f"{path}: not a whole PyTorch file ({type(error).__name__}). Fetch it again.") from None
 
 
 def require(config, names):

@@ -178,6 +178,26 @@ def test_a_seeded_model_has_the_weights_that_the_released_code_draws(golden, nam
         assert torch.equal(ours[key], value), key
 
 
+class TestWidthsByModality:
+    def test_equal_ones_draw_the_same_weights_as_one_number(self):
+        each = small(conv_width=dict.fromkeys(aafn.MODALITIES, 6), lstm_width=dict.fromkeys(aafn.MODALITIES, 5))
+        ours, theirs = small().state_dict(), each.state_dict()
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+    def test_each_branch_has_its_own(self):
+        model = small(conv_width={"visual": 3, "audio": 4, "text": 7}, lstm_width={"visual": 2, "audio": 6, "text": 5})
+        shapes = [(len(getattr(model, f"{name}_branch").conv.bias), getattr(model, f"{name}_branch").fc.in_features)
+                  for name in aafn.MODALITIES]
+        assert shapes == [(3, 4), (4, 12), (7, 10)]
+        model(**small_inputs()).square().sum().backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+    def test_a_modality_without_a_number_is_named(self):
+        with pytest.raises(ValueError, match=r"lstm_width is given by modality, but not for audio; give a number for each"):
+            small(("visual", "audio"), lstm_width={"visual": 3})
+
+
 class TestSizes:
     """Numbers of parameters at the published size."""
 
