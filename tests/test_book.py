@@ -47,6 +47,7 @@ def test_what_pages_load_and_link_within_the_book_exists(built, pages):
     for name, page in pages.items():
         targets = {e.get(LOADED[e.name]) for e in page.find_all(LOADED)} | {a.get("href") for a in page.find_all("a")}
         for target in filter(None, targets):
+            assert not re.match(r"https?://[\w.-]+\.(py|md|sh|yml|yaml)$", target), f"{name}: {target} is a file, no address"
             if re.match(r"[a-z]+:|//|#?$", target):
                 continue
             file, _, anchor = target.partition("#")

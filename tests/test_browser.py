@@ -223,6 +223,83 @@ def test_search_finds_pages_and_opens_them(visit):
     assert page.wrong == []
 
 
+LEDGER = "book/evidence/claims.html"
+
+
+def rows(page):
+    """What the ledger's filter counts, as text: "77 of 247 rows"."""
+    return page.locator(".claim-filter output").inner_text()
+
+
+def test_the_address_says_how_the_ledger_is_filtered(visit):
+    page = visit(LEDGER)
+    everything = rows(page)
+    page.select_option("select[name=paper]", "aafn")
+    page.select_option("select[name=code]", "inherited")
+    page.fill("input[name=words]", '"second global"')
+    assert rows(page).startswith("1 of ")
+    assert page.url.endswith("?paper=aafn&code=inherited&words=%22second+global%22")
+    again = page.url
+    page.fill("input[name=words]", "pytest")                # stands in folded commands only
+    assert rows(page).startswith("0 of ")
+    assert page.locator(".claim-none").is_visible()
+    page.click(".claim-filter button[type=reset]")
+    page.wait_for_function("text => document.querySelector('.claim-filter output').value == text", arg=everything)
+    assert not page.locator(".claim-none").is_visible()
+    assert page.url.endswith(LEDGER)
+    page.goto(again)
+    assert rows(page).startswith("1 of ")
+    assert page.wrong == []
+
+
+def test_who_comes_back_to_the_ledger_finds_it_filtered(visit):
+    page = visit(LEDGER)
+    page.select_option("select[name=paper]", "dynmultidep")
+    filtered = rows(page)
+    page.locator(".claim:visible a[href*='dynmultidep.html']").first.click()
+    page.wait_for_url("**/dynmultidep.html*")
+    page.go_back()
+    page.wait_for_url("**/claims.html?paper=dynmultidep")
+    assert page.input_value("select[name=paper]") == "dynmultidep"
+    assert rows(page) == filtered
+
+
+def test_a_link_to_what_the_ledgers_filter_hides_shows_it(visit):
+    page = visit(LEDGER, "?paper=aafn")
+    assert not page.locator("section#sta-drn").is_visible()
+    page.locator(".bd-sidebar-secondary a[href='#sta-drn']").first.evaluate("link => link.click()")
+    page.locator("section#sta-drn").wait_for(state="visible")
+    page = visit(LEDGER, "?paper=aafn#claim-sta-drn-avec2014")
+    assert page.locator("#claim-sta-drn-avec2014").is_visible()
+
+
+def test_the_ledgers_filter_stays_in_sight(visit):
+    page = visit(LEDGER)
+    for row in (page.locator(".claim").first, page.locator(".claim").last):
+        row.scroll_into_view_if_needed()
+        assert 0 <= page.locator(".claim-filter").bounding_box()["y"] < DESKTOP["height"] / 2
+
+
+def test_links_within_a_card_are_on_top_of_it(visit):
+    page = visit("book/index.html")
+    on_top = page.evaluate("""() => [...document.querySelectorAll('.sd-card a:not(.sd-stretched-link)')].map(link => {
+        const box = link.getClientRects()[0];
+        return link.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+    })""")
+    assert len(on_top) >= 4
+    assert all(on_top)
+
+
+@pytest.mark.parametrize("name", ["_executed/sta_drn", "_executed/cfrafn", "_executed/aafn", "_executed/dynmultidep",
+                                  "evidence/field"])
+def test_nothing_of_a_table_of_what_others_said_is_cut_off(visit, name):
+    page = visit(f"book/{name}.html")
+    cut = page.evaluate("() => [...document.querySelectorAll('.told table')]"
+                        ".map(t => t.scrollWidth - t.parentElement.clientWidth)")
+    assert len(cut) >= 2
+    assert max(cut) <= 1
+
+
 def test_the_reader_can_switch_between_light_and_dark(visit):
     page = visit("book/index.html")
     seen = set()

@@ -7,7 +7,7 @@ A row of params/<paper>/claims.yaml has
   claim           one sentence in our words: what was said, or what is wrong in the code
   said_by         one of SAID_BY
   where           file and sentence, or section
-  as_of           repository and commit at which it was read, as in sources.yaml; one, or a list
+  as_of           where it was read, and compared: repository and commit, or a text, as in sources.yaml; one, or a list
   inherited_from  where code was taken over: repository and commit it comes from (optional)
   done            one of DONE
   verdict         one of VERDICTS
@@ -15,7 +15,9 @@ A row of params/<paper>/claims.yaml has
   links           what shows it, at least one (see `split_link`)
 
 Only what somebody said can be reproduced, confirmed or contradicted. A fault that nobody denied is
-a defect; numbers of our library beside those of the authors' code are no statement of theirs.
+a defect; numbers of our library beside those of the authors' code are no statement of theirs. What is
+not specified may have been said, by a sentence that leaves it open, or by nobody. Options, names of
+files and whatever else Markdown would change stand in backticks.
 """
 
 import ast
@@ -28,14 +30,21 @@ import nbformat
 import yaml
 
 from depnb import runs
+from depnb.book import eaten
 
 PAPERS = {"STA-DRN": "sta_drn", "CFRAFN": "cfrafn", "AAFN": "aafn",
           "DynMultiDep": "dynmultidep"}                               # name -> folder, chapter
-AUTHORS = {"paper": "the paper", "README": "the README", "comment or docstring": "a comment or docstring",
+AUTHORS = {"paper": "the paper", "README": "the README", "comment or docstring": "a comment, docstring or message",
            "name or default": "a name or a default", "issue": "the authors in a thread of its issues"}
 OTHERS = {"copy": "the README of a copy", "re-run": "a re-run or a user"}
 SAID_BY = AUTHORS | OTHERS | {"nobody": "nobody"}
-DONE = ("ran the released behaviour", "parity test", "run on simulated data", "read", "measured")
+CODE = {"own": "the authors' own", "inherited": "inherited", "others": "a re-run's, fork's or copy's"}
+DONE = {  # kind of evidence -> what it means
+    "read": "read in the files, texts or logs that are named",
+    "measured": "counted or computed from files, tables or logs, or on made-up inputs",
+    "ran the released behaviour": "our library does what the released code does, defects included, and a test runs it",
+    "parity test": "a test compares our numbers with numbers that the authors' code gave",
+    "run on simulated data": "runs of this book on simulated corpora stand beside it; none of them is about people"}
 UNCHECKED = "cannot be checked without the licensed data"
 GROUPS = {  # what a verdict is about -> verdict -> what it means
     "Statements": {
@@ -44,12 +53,15 @@ GROUPS = {  # what a verdict is about -> verdict -> what it means
         "contradicted": "the files, the authors' own logs, or arithmetic say otherwise",
         UNCHECKED: "{doc}`cannot_know` has the command for those who hold a licence",
         "not checked here": "hardware, novelty, or the numbers of others, for which this book has no means"},
-    "Open questions": {"not specified": "neither the texts at hand nor the files answer it"},
-    "Defects": {"defect found": "a fault in code that nobody denied, and that changes what a number means "
-                                "or what a user gets"},
+    "Open questions": {"not specified": "neither the texts at hand nor the files answer it: a sentence was said and "
+                                        "leaves it open, or nobody spoke of it"},
+    "Defects": {"defect found": "a fault in a program, its configuration or the files that belong to it, that nobody "
+                                "denied and that changes what a number means or what a user gets"},
     "Ours beside theirs": {"matches their code": "our library gives the numbers of the authors' code"}}
 VERDICTS = tuple(verdict for group in GROUPS.values() for verdict in group)
 FIELDS = ("id", "claim", "said_by", "where", "as_of", "done", "verdict", "detail", "links")
+TERMS = ("AUC", "AVEC", "batch norm", "BDI-II", "checkpoint", "DAIC-WOZ", "DepMamba", "dropout", "D-Vlog", "eGeMAPS", "F1",
+         "LMVD", "log-mel", "MAE", "Mamba", "OpenFace", "openSMILE", "PHQ-8", "RMSE", "softmax", "VGGish")     # glossary
 SOURCES, PAGE = "book/data/sources.yaml", "book/evidence/claims.md"
 PYTEST, SNAKEMAKE = ".venv/bin/pytest", ".venv/bin/snakemake -c2"
 
@@ -66,27 +78,32 @@ and what came out when we looked. Rows are in our words. Full texts were not at 
 and Wei et al.'s paper the abstract was, of DynMultiDep's its start, of CFRAFN's the title. A row never
 says what the full texts hold.
 
-A sentence that somebody wrote, or that a name or a default implies, is a **statement**. A fault in
-code that nobody denied is a **defect**: it contradicts no one. Where code was taken over from others
-the row says from whom. Numbers of our library **beside theirs** test us, not them."""
+A sentence that somebody wrote, or that a name or a default implies, is a **statement**. Where neither
+texts nor files settle what it says, it counts among the **open questions**, beside those that nobody
+spoke of. A fault that nobody denied is a **defect**: it contradicts no one. A row says in whose code it
+stands, and where code was taken over from others, from whom. Numbers of our library **beside theirs**
+test us, not them.
+
+Many rows speak of runs on simulated data besides a chapter's own: other seeds, null corpora, variants
+that were trained alike. `make book` does not make them, so a chapter may not show them yet; the command
+below such a row makes its runs, `make book PROFILE=full` all of them."""
 
 READ = """\
 (sec-claims-read)=
 ## What was read
 
-Every row names a repository and a commit of this table. Files of 4 MiB and more were left out of
-the copies that we read.
-
-| repository | whose | commits and dates | the copy lacks |
-|---|---|---|---|"""
+Every row names a repository and a commit of this list, or a text. *Lacks* is what our copy lacks:
+files of 4 MiB and more were left out of all of them."""
 
 MEANING = """\
 (sec-claims-counts)=
 ## What came out
 
-*Ran the released behaviour* means that our library does what the released code does, defects
-included, and that a test runs it. *Read* means read in the files. The commands below a row run what
-it rests on, from the root of the repository after `make test` or `make book`."""
+A row has one of these verdicts, below its claim:"""
+
+EVIDENCE = """\
+and says in italics what it rests on, the most that was done (the commands below a row repeat it, from
+the root of the repository after `make test` or `make book`):"""
 
 
 def load(*papers):
@@ -139,8 +156,11 @@ def fault(row):
     if not isinstance(row["links"], list) or not all(isinstance(link, str) for link in row["links"]):
         return "links is no list of texts; give at least one link as a list entry"
     for place in (*places(row["as_of"]), *places(row.get("inherited_from", []))):
-        if place not in known_places():
+        if place not in known_places() | set(texts()):
             return f"{place!r} is no repository and commit of {SOURCES}; write it as there, or add it"
+    for field in ("claim", "where", "detail"):
+        if part := eaten(row[field]):
+            return f"{field} holds {part!r}, which the page would change; put it in backticks"
     return overreach(row)
 
 
@@ -162,21 +182,34 @@ def places(value):
 
 
 @cache
-def repositories():
-    """The table of what was read, as in sources.yaml -> list of dicts."""
-    entries = yaml.safe_load(runs.path(SOURCES).read_text(encoding="utf-8"))["repositories"]
-    for entry in entries:
+def sources():
+    """What was read, as in sources.yaml -> dict of two lists, repositories and texts."""
+    found = yaml.safe_load(runs.path(SOURCES).read_text(encoding="utf-8"))
+    for entry in found["repositories"]:
         for commit in entry["commits"]:
             if set(commit) != {"commit", "date", "read"}:
                 raise ValueError(f"{SOURCES}, {entry['repository']}: a commit has commit, date and read, not "
                                  f"{', '.join(commit)}. Put texts with a comma in quotation marks.")
-    return entries
+    for entry in (*found["repositories"], *found["texts"]):
+        for value in (entry["whose"], entry.get("lacks", ""), *(each["read"] for each in entry.get("commits", [entry]))):
+            if part := eaten(value):
+                raise ValueError(f"{SOURCES}: {part!r} would be changed by the page; put it in backticks.")
+    return found
+
+
+def repositories():
+    """Repositories that were read -> by name."""
+    return {entry["repository"]: entry for entry in sources()["repositories"]}
+
+
+def texts():
+    """What was read and is no repository -> by name."""
+    return {entry["text"]: entry for entry in sources()["texts"]}
 
 
 def known_places():
     """Every repository with every commit that was read -> set of texts "owner/name commit"."""
-    return {f"{entry['repository']} {commit['commit']}" for entry in repositories()
-            for commit in entry["commits"]}
+    return {f"{name} {commit['commit']}" for name, entry in repositories().items() for commit in entry["commits"]}
 
 
 def split_link(link):
@@ -250,61 +283,101 @@ def labels(file):
 
 def page(rows):
     """The page of the book, MyST Markdown: what was read, counts, filters, then the rows."""
-    text = [INTRODUCTION, MEANING, counts(rows), legend(), "\n".join([READ, *read_table()]),
-            "(sec-claims-rows)=\n## Row by row", filters(rows)]
+    text = [INTRODUCTION, MEANING, legend(group for verdicts in GROUPS.values() for group in verdicts.items()), EVIDENCE,
+            legend(DONE.items()), counts(rows), READ, *read_list(), "(sec-claims-rows)=\n## Row by row", filters(rows)]
     for paper in PAPERS:
-        text.append(f"## {paper}")
-        for title, _, _, own in parts([row for row in rows if row["paper"] == paper]):
-            text += [f"### {paper}: {title[0].lower()}{title[1:]}", *map(block, own)] if own else []
+        text.append(f"### {paper}")
+        for title, lines in table().items():
+            own = [row for row in rows if has(row, lines[-1][1] | {"paper": paper})]
+            seen = set()
+            text += [f"#### {paper}: {title[0].lower()}{title[1:]}", *(block(row, seen) for row in own)] if own else []
     return "\n\n".join(text) + "\n"
 
 
-def parts(rows):
-    """The rows by what they are -> title, its verdicts, its speakers ("" for any), its rows."""
-    for group, verdicts in GROUPS.items():
-        chosen = [row for row in rows if row["verdict"] in verdicts]
-        if group == "Statements":
-            yield "Statements of the authors", verdicts, "authors", [r for r in chosen if r["said_by"] in AUTHORS]
-            yield "Statements of others", verdicts, "others", [r for r in chosen if r["said_by"] in OTHERS]
-        else:
-            yield group, verdicts, "", chosen
+def table():
+    """What the page counts -> title of a part: its lines, each (words, what its rows have); the last line has them all."""
+    parts = {}
+    for title, said in (("Statements of the authors", "authors"), ("Statements of others", "others")):
+        lines = [(verdict, {"verdict": verdict, "said": said}) for verdict in GROUPS["Statements"]]
+        lines.insert(3, ("of which about inherited code", lines[2][1] | {"code": "inherited"}))
+        parts[title] = [*lines, ("all of them", {"verdict": "Statements", "said": said})]
+    parts["Open questions"] = [(words, {"verdict": "not specified"} | said) for words, said in (
+        ("left open by a statement of the authors", {"said": "authors"}),
+        ("left open by a statement of others", {"said": "others"}), ("nobody spoke of it", {"said": "nobody"}),
+        ("all of them", {}))]
+    parts["Defects"] = [(words, {"verdict": "defect found"} | code) for words, code in (
+        ("in the authors' own code", {"code": "own"}), ("in code that they took over", {"code": "inherited"}),
+        ("in the code of a re-run, fork or copy", {"code": "others"}), ("all of them", {}))]
+    parts["Ours beside theirs"] = [("matches their code", {"verdict": "matches their code"})]
+    return parts
+
+
+def marks(row):
+    """What a row can be filtered by -> kind: words."""
+    group = next(name for name, verdicts in GROUPS.items() if row["verdict"] in verdicts)
+    speakers = "authors" if row["said_by"] in AUTHORS else "others" if row["said_by"] in OTHERS else "nobody"
+    return {"paper": [row["paper"]], "verdict": [row["verdict"], group],
+            "said": list(dict.fromkeys([row["said_by"], speakers])), "code": [code(row)]}
+
+
+def code(row):
+    """In whose code a row stands, or by whom it was said -> one of CODE."""
+    if row.get("inherited_from"):
+        return "inherited"
+    if row["said_by"] in OTHERS:
+        return "others"
+    return "others" if row["said_by"] == "nobody" and "code" in origin(row) else "own"
+
+
+def origin(row):
+    """The first repository that a row was read in, as in sources.yaml."""
+    return next((repositories()[place.split()[0]] for place in places(row["as_of"]) if place in known_places()), {})
+
+
+def has(row, wanted):
+    """Whether a row has all that is wanted: kind -> word."""
+    found = marks(row)
+    return all(word in found[kind] for kind, word in wanted.items())
 
 
 def counts(rows):
-    """Counts by speaker, verdict and paper as an HTML table; each number leads to its rows."""
+    """Counts by verdict, speaker, code and paper as an HTML table; each number leads to its rows."""
     head = "".join(f'<th scope="col">{name}</th>' for name in (*PAPERS, "all"))
-    lines = ['<table class="table claim-counts">',
+    lines = ['<div class="pst-scrollable-table-container"><table class="table claim-counts">',
              "<caption>Rows by verdict and paper. A number leads to its rows.</caption>",
              f'<thead><tr><th scope="col">verdict</th>{head}</tr></thead>']
-    for title, verdicts, speakers, own in parts(rows):
+    for title, own in table().items():
         lines.append(f'<tbody><tr><th scope="rowgroup" colspan="{len(PAPERS) + 2}">{title}</th></tr>')
-        for verdict in (*verdicts, *(["all of them"] if len(verdicts) > 1 else [])):
-            cells = [count(own, paper, verdict if verdict in verdicts else "", speakers)
-                     for paper in (*PAPERS, "")]
-            lines.append(f'<tr><th scope="row">{verdict}</th>{"".join(cells)}</tr>')
+        for words, wanted in own:
+            cells = "".join(count(rows, wanted | ({"paper": paper} if paper else {})) for paper in (*PAPERS, ""))
+            part = ' class="part"' if words.startswith("of which") else ""
+            lines.append(f'<tr><th scope="row"{part}>{words}</th>{cells}</tr>')
         lines.append("</tbody>")
-    return "\n".join([*lines, "</table>"])
+    return "\n".join([*lines, "</table></div>"])
 
 
-def count(rows, paper, verdict, speakers):
+def count(rows, wanted):
     """One cell of the table of counts: the number of rows, and where to see them."""
-    number = sum(paper in ("", row["paper"]) and verdict in ("", row["verdict"]) for row in rows)
-    query = html.escape(f"?paper={slug(paper)}&verdict={slug(verdict or 'Statements')}&said={speakers}#filter")
+    number = sum(has(row, wanted) for row in rows)
+    query = html.escape("?" + "&".join(f"{kind}={slug(word)}" for kind, word in wanted.items()) + "#filter")
     return f'<td><a href="{query}">{number}</a></td>' if number else "<td>0</td>"
 
 
-def legend():
-    """What the verdicts mean, as a list."""
-    return "\n".join(f"- **{verdict.capitalize()}**: {meaning}." for group in GROUPS.values()
-                     for verdict, meaning in group.items())
+def legend(words):
+    """What words mean, as a list. words: pairs of word and meaning."""
+    return "\n".join(f"- **{word.capitalize()}**: {meaning}." for word, meaning in words)
 
 
-def read_table():
-    """Rows of the table of repositories."""
-    return [f"| [{entry['repository']}](https://github.com/{entry['repository']}) | {entry['whose']} | "
-            + "; ".join(f"{commit_link(entry['repository'], commit['commit'])} ({commit['date']}): "
-                        f"{commit['read']}" for commit in entry["commits"]) + f" | {entry['lacks']} |"
-            for entry in repositories()]
+def read_list():
+    """What was read, as a list of definitions: repositories with their commits, then texts."""
+    for name, entry in repositories().items():
+        commits = (f"  - {commit_link(name, each['commit'])}, "
+                   f"{'date not noted' if each['date'] == 'not noted' else each['date']}: {each['read']}"
+                   for each in entry["commits"])
+        yield "\n".join([f"[{name}](https://github.com/{name})",
+                         f": {upper(entry['whose'])}. *Lacks* {entry['lacks']}.", "", *commits])
+    for name, entry in texts().items():
+        yield f"{place_link(name)}\n: {upper(entry['whose'])}. {upper(entry['read'])}."
 
 
 def filters(rows):
@@ -313,12 +386,13 @@ def filters(rows):
     speakers = [("authors", "the authors"), *AUTHORS.items(), ("others", "others"), *OTHERS.items(),
                 ("nobody", "nobody")]
     return "\n".join([
-        '<form class="claim-filter" id="filter" role="search" aria-label="Filter the rows" hidden>',
+        '<form class="claim-filter" id="filter" role="search" aria-label="Filter the rows" autocomplete="off" hidden>',
         select("paper", "Paper", [(paper, paper) for paper in PAPERS]),
-        select("verdict", "Verdict", verdicts), select("said", "Said by", speakers),
-        '<label>Words <input type="search" name="words" autocomplete="off"></label>',
+        select("verdict", "Verdict", verdicts), select("said", "Said by", speakers), select("code", "Code", CODE.items()),
+        '<label>Words <input type="search" name="words" placeholder="words, &quot;a phrase&quot;"></label>',
         '<button type="reset">Show all</button>',
-        f'<output aria-live="polite">{len(rows)} of {len(rows)} rows</output>', "</form>"])
+        f'<output aria-live="polite">{len(rows)} of {len(rows)} rows</output>', "</form>",
+        '<p class="claim-none" hidden>No row has all of this. Take a word or a choice away, or press Show all.</p>'])
 
 
 def select(name, title, options):
@@ -327,38 +401,63 @@ def select(name, title, options):
     return f'<label>{title} <select name="{name}"><option value="">all</option>{inner}</select></label>'
 
 
-def block(row):
-    """One row of the page, below its anchor."""
-    group = next(name for name, verdicts in GROUPS.items() if row["verdict"] in verdicts)
-    speakers = "authors" if row["said_by"] in AUTHORS else "others" if row["said_by"] in OTHERS else "nobody"
-    words = {"paper": [row["paper"]], "verdict": [row["verdict"], group],
-             "said": dict.fromkeys([row["said_by"], speakers])}
-    classes = " ".join(["claim", *(f"{kind}-{slug(word)}" for kind in words for word in words[kind])])
-    anchor = f"claim-{row['id']}"
+def block(row, seen=None):
+    """One row of the page, below its anchor. seen: terms that the section has explained already."""
+    classes = " ".join(["claim", *(f"{kind}-{slug(word)}" for kind, words in marks(row).items() for word in words)])
+    anchor, seen = f"claim-{row['id']}", set(TERMS) if seen is None else seen
     lines = [f"({anchor})=", f":::::{{container}} {classes}",
-             f'**{one_line(row["claim"])}** <a class="claim-link" href="#{anchor}" '
+             f'**{with_terms(one_line(row["claim"]), seen)}** <a class="claim-link" href="#{anchor}" '
              f'aria-label="Link to this row" title="Link to this row">#</a>', "",
-             f'<span class="claim-verdict">{row["verdict"].capitalize()}</span> {speaker(row)}: '
-             f"{one_line(row['where'])}. Read at {', '.join(map(place_link, places(row['as_of'])))}.{inherited(row)}",
-             "", f"*{row['done'].capitalize()}.* {one_line(row['detail'])}"]
-    if seen := to_see(row["links"]):
-        lines += ["", f"See {'; '.join(seen)}."]
+             f'<span class="claim-verdict">{row["verdict"].capitalize()}</span> '
+             f"{speaker(row)}. {read_in(row)}.{inherited(row)}",
+             "", f"*{row['done'].capitalize()}.* {with_terms(one_line(row['detail']), seen)}"]
+    if links := to_see(row["links"]):
+        lines += ["", f"See {'; '.join(links)}."]
     if commands := to_run(row["links"]):
         lines += ["", "::::{dropdown} Run what it rests on", "```bash", *commands, "```", "::::"]
     return "\n".join([*lines, ":::::"])
 
 
+def with_terms(text, seen):
+    """The text with its terms linked to the glossary, but for those in `seen`, to which they are added; quotations stay."""
+    def link(match):
+        if match[0] not in TERMS or match[0] in seen:
+            return match[0]
+        seen.add(match[0])
+        return f"{{term}}`{match[0]}`"
+
+    return re.sub(rf'`[^`]*`|"[^"]*"|(?<![\w-])(?:{"|".join(map(re.escape, TERMS))})(?![\w-])', link, text)
+
+
 def speaker(row):
-    """The words before the place: who said it, or what the place is to the row."""
-    if row["said_by"] != "nobody":
-        return f"Said by {SAID_BY[row['said_by']]}"
-    return {"defect found": "In", "matches their code": "Ours against theirs"}.get(row["verdict"], "Looked for in")
+    """Who said it and where; of what nobody said, in whose code it is."""
+    said, where = row["said_by"], one_line(row["where"])
+    if said == "nobody":
+        whose = {"own": "the authors' code", "inherited": "code that the authors took over",
+                 "others": f"the code of {origin(row).get('code')}"}[code(row)]
+        return {"defect found": f"In {whose}", "matches their code": "Ours beside theirs"}.get(
+            row["verdict"], "Looked for in") + f": {where}"
+    if said in ("README", "copy") and where.startswith("README"):
+        return f"Said by {SAID_BY[said]}{where.removeprefix('README')}"
+    if where.startswith(("the first author", "a user")):
+        return f"Said by {where}"
+    return {"name or default": "Implied by a name or a default", "re-run": "Said by others"}.get(
+        said, f"Said by {SAID_BY[said]}") + f": {where}"
+
+
+def read_in(row):
+    """Where a row was read, and with what it was compared, as a sentence without its stop."""
+    read = [place for place in places(row["as_of"]) if place in texts()]
+    commits = ", ".join(place_link(place) for place in places(row["as_of"]) if place not in texts())
+    if not read:
+        return f"Read at {commits}"
+    return f"Read: {', '.join(map(place_link, read))}" + (f"; compared with {commits}" if commits else "")
 
 
 def inherited(row):
     """Whom the code was taken over from, as a sentence after a space, or nothing."""
-    origin = places(row.get("inherited_from", []))
-    return f" Inherited from {', '.join(map(place_link, origin))}." if origin else ""
+    taken = places(row.get("inherited_from", []))
+    return f" Inherited from {', '.join(map(place_link, taken))}." if taken else ""
 
 
 def to_see(links):
@@ -393,12 +492,14 @@ def reference(page, label):
     """A link to a page, or to a label of it."""
     if not label:
         return f"{{doc}}`/{page}`"
-    role = {"fig": "numref", "tab": "numref", "eq": "eq"}.get(label.split("-")[0], "ref")
-    return f"{{{role}}}`{label}`"
+    role = {"fig": "{numref}", "tab": "{numref}", "eq": "equation {eq}"}.get(label.split("-")[0], "{ref}")
+    return f"{role}`{label}`"
 
 
 def place_link(place):
-    """"owner/name commit" as a link to that state of the repository."""
+    """"owner/name commit" as a link to that state of the repository; a text as a link, where it has an address."""
+    if place in texts():
+        return f"[{place}]({texts()[place]['link']})" if "link" in texts()[place] else place
     repository, commit = place.split()
     return f"{repository} {commit_link(repository, commit)}"
 
@@ -410,6 +511,10 @@ def commit_link(repository, commit):
 def slug(text):
     """A word for addresses and classes: lower case, hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def upper(text):
+    return text[0].upper() + text[1:]
 
 
 def one_line(text):

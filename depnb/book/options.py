@@ -4,11 +4,10 @@ A row has theirs (option, configuration entry or promised feature), where (file)
 command; "none" where there is none) and note (how they differ, or why there is none).
 """
 
-import pandas as pd
 import yaml
 
 from depnb import runs
-from depnb.book.reports import to_html
+from depnb.book import eaten, reports
 
 FIELDS = ("theirs", "where", "ours", "note")
 
@@ -24,12 +23,15 @@ def load(paper):
             raise ValueError(f"{path}, row {number}: theirs, where and ours may not be empty.")
         if row["ours"].startswith("none") and not row["note"]:
             raise ValueError(f"{path}, row {number} ({row['theirs']}): say in note why there is none.")
+        for field in FIELDS:
+            if part := eaten(row[field]):
+                raise ValueError(f"{path}, row {number}: {field} holds {part!r}, which the page would change; put it in "
+                                 "backticks.")
     return rows
 
 
 def of_paper(paper):
-    """The authors' options beside ours -> styled table."""
-    table = pd.DataFrame(load(paper))[list(FIELDS)].fillna("").map(to_html)
-    table.columns = ["the authors'", "where", "ours", "note"]
-    return (table.style.hide(axis="index").set_properties(**{"text-align": "left", "white-space": "normal"})
-            .set_caption("The authors' commands and options, ours, or why there is none."))
+    """The authors' options beside ours -> HTML table: theirs with the file they stand in, ours with how they differ."""
+    rows = [[(row["theirs"], row["where"]), (row["ours"], row["note"])] for row in load(paper)]
+    return reports.html_table(["the authors', and where", "ours, or why there is none"], {"": rows},
+                              "The authors' commands and options beside ours.", "texts")

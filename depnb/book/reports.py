@@ -5,17 +5,18 @@ python -m depnb.book.reports       book/data/field.yaml -> book/evidence/field.m
 A chapter shows the rows that name its paper (`of_paper`); the page shows all of them.
 """
 
+import html
 import re
 from functools import cache
 
-import pandas as pd
 import yaml
+from IPython.display import HTML
 
 from depnb import runs
+from depnb.book import eaten
 
 DATA, PAGE = "book/data/field.yaml", "book/evidence/field.md"
-KNOWN = {"own": "its own words", "files": "the authors' files", "quoted": "as quoted by",
-         "counted": "counted here"}
+KNOWN = {"own": "its own words", "files": "their files", "quoted": "as quoted by", "counted": "counted here"}
 FIELDS = {"who", "paper", "cite", "modality", "numbers", "protocol", "known", "source", "by"}
 
 INTRODUCTION = """\
@@ -24,16 +25,17 @@ INTRODUCTION = """\
 # What the field reports
 
 Published results on the corpora of this book, with the part they were measured on and, where it is
-known, the protocol. First in each table stands *what a constant or a trivial rule reaches on the
-same people*: a result has to be read against that, not against zero. None of these numbers is ours;
-nothing on this page was measured on simulated data.
+known, the protocol. In italics, before the results that are counted in the same way, stands *what a
+constant or a trivial rule reaches on the same people*, where the labels were at hand: a result has to
+be read against that, not against zero. No run of ours is on this page, and nothing on it was measured
+on simulated data.
 
-**How we know.** *Its own words*: abstract or text of the publication, or the post or notes of the
-user who reports it. *The authors' files*: logs and
-tables in their repository. *As quoted by*: somebody else says that the publication says so.
-*Counted here*: from public label tables, logs or prediction files. A number whose protocol we could
-not see, or whose source nobody can look up, is left out, so these tables are not complete. Numbers of
-other parts, other counts (people, recordings, windows) or other scales cannot be compared."""
+**How we know**, in the last line of each row. *Its own words*: abstract or text of the publication, or
+the post or notes of the user who reports it. *Their files*: logs, tables or README of the repository
+that is named. *As quoted by*: somebody else says that the publication says so. *Counted here*: we
+counted or computed it, from public label tables, logs or prediction files. A number whose protocol we
+could not see, or whose source nobody can look up, is left out, so these tables are not complete.
+Numbers of other parts, other counts (people, recordings, windows) or other scales cannot be compared."""
 
 
 @cache
@@ -65,6 +67,9 @@ def fault(row, numbers):
         return "it has no source (of a quoted number: by, who quotes it and where)"
     if unknown := set(row["numbers"]) - set(numbers):
         return f"the corpus lists no {min(unknown)!r}; its numbers are {', '.join(numbers)}"
+    for field in ("who", "modality", "protocol", "source", "by"):
+        if part := eaten(row.get(field, ""), ("emphasis", "link")):
+            return f"{field} holds {part!r}, which the page would change; put it in backticks"
     return None
 
 
@@ -73,28 +78,56 @@ def source(row):
     return f"{KNOWN[row['known']]}{' ' if row['known'] == 'quoted' else ': '}{row.get('by') or row['source']}"
 
 
+def told(row):
+    """The lines below the name of a row: from what, by which protocol, and how we know -> two texts."""
+    return "; ".join([row["modality"], row["protocol"]][row["modality"] == "none":]), source(row)
+
+
 def of_paper(paper):
-    """What was reported of one paper, by whom and how we know, beside a constant -> styled table."""
-    rows, measures = [], []
-    for entry in corpora():
-        for row in entry["rows"]:
-            if row.get("paper") == paper:
-                measures += [name for name in entry["numbers"] if name in row["numbers"] and name not in measures]
-                rows.append({"who": row["who"], "on": entry["name"], **row["numbers"],
-                             "protocol": row["protocol"], "how we know": source(row)})
-    table = pd.DataFrame(rows)[["who", "on", *measures, "protocol", "how we know"]].fillna("–")
-    table = table.map(to_html)
-    return (table.style.hide(axis="index").set_properties(**{"text-align": "left", "white-space": "normal"})
-            .set_caption("Reported by others, not computed here; constants on the same part."))
+    """What was reported of one paper, by whom and how we know, beside a constant -> HTML table, a part a corpus."""
+    own = [(entry, row) for entry in corpora() for row in entry["rows"] if row.get("paper") == paper]
+    measures = dict.fromkeys(name for entry, _ in own for name in entry["numbers"])
+    measures = [name for name in measures if any(name in row["numbers"] for _, row in own)]
+    parts = {entry["name"]: [] for entry, _ in own}
+    for entry, row in own:
+        parts[entry["name"]].append([(row["who"], *told(row)), *((row["numbers"].get(name, "–"),) for name in measures)])
+    return html_table(["who", *measures], parts, f"Reported by others, {'; '.join(parts)}. What is marked *counted here* "
+                      "was computed from public files; no run of ours is in this table.")
+
+
+def html_table(heads, parts, caption, kind="numbers"):
+    """A table of texts in Markdown -> HTML.
+
+    parts: title -> rows; a row is a list of cells, a cell its text and the smaller lines below it. The title of a single
+    part is not shown. kind: what stands right of the first column, "numbers" or "texts".
+    """
+    def cell(name, text, *below):
+        lines = "".join(f"<br><small>{to_html(line)}</small>" for line in below if line)
+        return f"<{name}>{to_html(text)}{lines}</{name.split()[0]}>"
+
+    def row(first, *others):
+        return f'<tr>{cell("th scope=row", *first)}{"".join(cell("td", *other) for other in others)}</tr>'
+
+    lines = [f'<div class="told {kind}"><table><caption>{to_html(caption)}</caption>',
+             f'<thead><tr>{"".join(cell("th scope=col", head) for head in heads)}</tr></thead>']
+    for title, rows in parts.items():
+        group = f'<tr><th scope=rowgroup colspan={len(heads)}>{to_html(title)}</th></tr>' if len(parts) > 1 else ""
+        lines.append(f"<tbody>{group}{''.join(row(*cells) for cells in rows)}</tbody>")
+    return HTML("\n".join([*lines, "</table></div>"]))
 
 
 def to_html(text):
     """Emphasis, code and links of Markdown as HTML; citations go, because the row names who it is."""
-    text = re.sub(r"\s*,?\s*\{cite:\w\}`[^`]*`", "", text).replace("…]", "]")
+    text = re.sub(r"\s*,?\s*\{cite:\w\}`[^`]*`", "", text)
+    return "".join(f"<code>{html.escape(part[1:-1])}</code>" if part.startswith("`") else marked(html.escape(part, False))
+                   for part in re.split("(`[^`]*`)", text))
+
+
+def marked(text):
+    """Emphasis and links of Markdown without code as HTML."""
     text = re.sub(r"\[([^\]]+)\]\((\S+?)\)", r'<a href="\2">\1</a>', text)
     text = re.sub(r"\*\*([^*]+)\*\*", r"<b>\1</b>", text)
-    text = re.sub(r"(?<!\*)\*([^*]+)\*(?!\*)", r"<i>\1</i>", text)
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    return re.sub(r"\*([^*]+)\*", r"<i>\1</i>", text)
 
 
 def page():
@@ -112,12 +145,14 @@ def page():
 def table(entry):
     """Lines of the table of one corpus; a measure that no row has is left out."""
     measures = [name for name in entry["numbers"] if any(name in row["numbers"] for row in entry["rows"])]
-    yield "| " + " | ".join(["who", "modality", *measures, "protocol", "how we know"]) + " |"
-    yield "|---|---|" + "--:|" * len(measures) + "---|---|"
+    yield "::::{container} told numbers"
+    yield "| " + " | ".join(["who", *measures]) + " |"
+    yield "|---|" + "--:|" * len(measures)
     for row in entry["rows"]:
         who = row["who"] + (f" {{cite:p}}`{row['cite']}`" if "cite" in row else "")
-        numbers = [row["numbers"].get(name, "–") for name in measures]
-        yield "| " + " | ".join([who, row["modality"], *numbers, row["protocol"], source(row)]) + " |"
+        below = "".join(f"<br><small>{line}</small>" for line in told(row))
+        yield "| " + " | ".join([who + below, *(row["numbers"].get(name, "–") for name in measures)]) + " |"
+    yield "::::"
 
 
 def main():

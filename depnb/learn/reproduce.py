@@ -215,7 +215,7 @@ def check_possible(answer):
     ], "Try the nearest whole number of people: does its share, rounded as in the table, give the value?")
 
 
-NOBODY = ("not specified", "defect found", "matches their code")      # verdicts on what nobody said
+NOBODY = ("not specified", "defect found", "matches their code")      # what may be found of something that nobody said
 
 
 def why_wrong(given, row):

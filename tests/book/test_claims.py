@@ -53,6 +53,14 @@ class TestLedger:
         assert [problem for link in claim["links"] if (problem := claims.dead(link, ROOT))] == []
 
     @pytest.mark.parametrize("claim", LEDGER, ids=lambda claim: claim["id"])
+    def test_a_claim_is_a_sentence_and_a_question_is_not_specified(self, claim):
+        text = claim["claim"].strip()
+        assert re.match(r"[`\dA-Z]", text)
+        assert text[-1] in ".?"
+        assert not re.match("(Whether|How|Which|What|In which|To which) ", text) or text.endswith("?")
+        assert not text.endswith("?") or claim["verdict"] == "not specified"
+
+    @pytest.mark.parametrize("claim", LEDGER, ids=lambda claim: claim["id"])
     def test_what_was_done_is_what_the_links_show(self, claim):
         kinds = {claims.split_link(link)[0] for link in claim["links"]}
         if claim["done"] == "run on simulated data":
@@ -102,34 +110,94 @@ class TestPage:
     def test_counts_add_up(self):
         page = claims.page(LEDGER)
         bodies = re.findall(r"<tbody>(.*?)</tbody>", page, re.DOTALL)
-        titles = [re.search(r'rowgroup"[^>]*>([^<]+)<', body)[1] for body in bodies]
-        assert titles == [title for title, *_ in claims.parts(LEDGER)]
+        assert [re.search(r'rowgroup"[^>]*>([^<]+)<', body)[1] for body in bodies] == list(claims.table())
         total = 0
-        for body, (_, verdicts, _, own) in zip(bodies, claims.parts(LEDGER), strict=True):
-            rows = re.findall(r'<tr><th scope="row">([^<]+)</th>(.*?)</tr>', body)
-            numbers = {name: [int(n) for n in re.findall(r">(\d+)<", cells)] for name, cells in rows}
-            sums = [sum(column) for column in zip(*(numbers[v] for v in verdicts), strict=True)]
-            assert sums == numbers.get("all of them", sums)
-            assert sum(sums[:-1]) == sums[-1] == len(own)
-            total += len(own)
+        for body in bodies:
+            rows = re.findall(r'<tr><th scope="row"( class="part")?>([^<]+)</th>(.*?)</tr>', body)
+            numbers = [[int(n) for n in re.findall(r">(\d+)<", cells)] for part, _, cells in rows if not part]
+            *lines, all_of_them = numbers if len(numbers) > 1 else 2 * numbers
+            assert [sum(column) for column in zip(*lines, strict=True)] == all_of_them
+            assert sum(all_of_them[:-1]) == all_of_them[-1]
+            total += all_of_them[-1]
         assert total == len(LEDGER) == page.count("{container} claim ")
+
+    def test_a_number_leads_to_as_many_rows(self):
+        classes = re.findall(r"\{container\} (claim .*)", claims.page(LEDGER))
+        for query, number in re.findall(r'href="\?([^"]+)#filter">(\d+)<', claims.page(LEDGER)):
+            wanted = {pair.replace("=", "-") for pair in query.split("&amp;")}
+            assert sum(wanted <= set(row.split()) for row in classes) == int(number), query
+
+    def test_it_is_told_in_whose_code_a_defect_is(self):
+        row = {"said_by": "nobody", "verdict": "defect found", "where": "a.py", "as_of": STA_DRN}
+        assert claims.speaker(row) == "In the authors' code: a.py"
+        assert claims.speaker(row | {"as_of": "sam4-21-blip/STA-DRN 26346a4"}) == "In the code of a fork: a.py"
+        assert claims.speaker(row | {"inherited_from": "Jiaxin-Ye/DepMamba 6e96fd2"}) == (
+            "In code that the authors took over: a.py")
+        found = {c["id"]: claims.code(c) for c in LEDGER if c["verdict"] == "defect found"}
+        assert [c for c, whose in found.items() if whose == "others"] == [
+            "sta-drn-rerun-validation", "sta-drn-rerun-best-of-two"]
+        assert sum(whose == "inherited" for c, whose in found.items() if c.startswith("dynmultidep")) == 7
+
+    @pytest.mark.parametrize(("said_by", "where", "said"), [
+        ("README", "README, Training", "Said by the README, Training"),
+        ("README", "README given to us", "Said by the README given to us"),
+        ("copy", 'README, "new"', 'Said by the README of a copy, "new"'),
+        ("re-run", "x/y, notes", "Said by others: x/y, notes"), ("re-run", "a user in issue 1", "Said by a user in issue 1"),
+        ("issue", "the first author in issue 5", "Said by the first author in issue 5"),
+        ("name or default", "`train.py`", "Implied by a name or a default: `train.py`"),
+        ("paper", "abstract", "Said by the paper: abstract")])
+    def test_nobody_is_named_twice(self, said_by, where, said):
+        assert claims.speaker({"said_by": said_by, "where": where}) == said
+
+    def test_what_has_no_commit_is_not_stamped_with_one(self):
+        given = "README of CFRAFN that was given to us"
+        assert claims.read_in({"as_of": given}) == f"Read: {given}"
+        assert claims.read_in({"as_of": [given, STA_DRN]}) == (
+            f"Read: {given}; compared with divertingPan/STA-DRN [75c502e](https://github.com/divertingPan/STA-DRN/tree/75c502e)")
+        for c in LEDGER:
+            for words, text in (("README given to us", given), ("one given to us", given), ("mdpi.com", "mdpi.com"),
+                                ("tomesphere.com", "tomesphere.com"), ("the first author in issue", "issues of")):
+                assert words not in c["where"] or any(text in place for place in claims.places(c["as_of"])), c["id"]
+
+    def test_every_term_is_in_the_glossary_and_linked_once_a_section(self):
+        glossary = (ROOT / "book/reference/glossary.md").read_text().splitlines()
+        assert [term for term in claims.TERMS if term not in glossary] == []
+        for section in re.split(r"^#### ", claims.page(LEDGER), flags=re.M):
+            linked = re.findall(r"\{term\}`([^`]+)`", section)
+            assert len(linked) == len(set(linked))
+        seen = set()
+        assert claims.with_terms('An MAE, not "MAE" nor `MAE`, F1-score or MAE.', seen) == (
+            'An {term}`MAE`, not "MAE" nor `MAE`, F1-score or MAE.')
+
+    def test_rows_and_filter_have_one_parent_so_that_it_stays_in_sight(self):
+        _, rows = claims.page(LEDGER).split("## Row by row")
+        assert rows.count("{container} claim ") == len(LEDGER)
+        assert "claim-filter" in rows
+        assert not re.search(r"^##? ", rows, re.M)
+
+    def test_every_kind_of_evidence_and_every_verdict_is_explained(self):
+        page = claims.page(LEDGER)
+        for word in (*claims.DONE, *claims.VERDICTS):
+            assert f"- **{word.capitalize()}**: " in page
 
     def test_a_row_has_its_verdict_who_said_it_where_and_when_links_and_commands(self, row):
         row |= {"paper": "AAFN", "inherited_from": "YimianDai/open-aff 07cc0a8"}
-        row["links"] += ["book/_executed/aafn#fig-aafn-log", "book/guide/quickstart", "book/data/aafn_logs/epochs.csv",
-                         "tests/book/test_claims.py::TestPage::test_counts_add_up", "runs/aafn/mean", "runs/aafn/sum"]
+        row["links"] += ["book/_executed/aafn#fig-aafn-log", "book/_executed/aafn#eq-aafn-fuse", "book/guide/quickstart",
+                         "book/data/aafn_logs/epochs.csv", "tests/book/test_claims.py::TestPage::test_counts_add_up",
+                         "runs/aafn/mean", "runs/aafn/sum"]
         assert claims.block(row) == """\
 (claim-a-claim)=
-:::::{container} claim paper-aafn verdict-contradicted verdict-statements said-readme said-authors
+:::::{container} claim paper-aafn verdict-contradicted verdict-statements said-readme said-authors code-inherited
 **It works.** <a class="claim-link" href="#claim-a-claim" aria-label="Link to this row" title="Link to this row">#</a>
 
-<span class="claim-verdict">Contradicted</span> Said by the README: README, "works". Read at divertingPan/STA-DRN \
+<span class="claim-verdict">Contradicted</span> Said by the README, "works". Read at divertingPan/STA-DRN \
 [75c502e](https://github.com/divertingPan/STA-DRN/tree/75c502e). Inherited from YimianDai/open-aff \
 [07cc0a8](https://github.com/YimianDai/open-aff/tree/07cc0a8).
 
 *Read.* It does not.
 
-See {ref}`sec-parity`, {doc}`/book/guide/quickstart`; AAFN {numref}`fig-aafn-log`; \
+See {ref}`sec-parity`, {doc}`/book/guide/quickstart`; AAFN {numref}`fig-aafn-log`, \
+equation {eq}`eq-aafn-fuse`; \
 {download}`epochs.csv </book/data/aafn_logs/epochs.csv>`.
 
 ::::{dropdown} Run what it rests on
@@ -144,12 +212,15 @@ See {ref}`sec-parity`, {doc}`/book/guide/quickstart`; AAFN {numref}`fig-aafn-log
     def test_every_repository_and_commit_that_was_read_is_in_the_table(self):
         page = claims.page(LEDGER)
         used = {place for c in LEDGER for field in ("as_of", "inherited_from") for place in claims.places(c.get(field, []))}
-        assert used <= claims.known_places()
-        assert {place.split()[0] for place in used} == {entry["repository"] for entry in claims.repositories()}
-        for entry in claims.repositories():
-            assert f"| [{entry['repository']}]" in page
+        assert used <= claims.known_places() | set(claims.texts())
+        assert {place.split()[0] for place in used & claims.known_places()} == set(claims.repositories())
+        for name, entry in claims.repositories().items():
+            assert f"[{name}](https://github.com/{name})\n: " in page
             assert entry["lacks"] in page
             assert all(commit["date"] and commit["read"] for commit in entry["commits"])
+        assert all(claims.place_link(name) in page for name in claims.texts())
+        assert "date not noted" in page
+        assert "(not noted)" not in page
 
     def test_the_command_writes_the_page(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(claims, "PAGE", tmp_path / "claims.md")
@@ -174,7 +245,7 @@ class TestBadRows:
         ({"said_by": None}, "said_by is missing"),
         ({"id": None}, "row 2 (None): id is missing"),
         ({"verdict": "true"}, "verdict 'true' is unknown; choose one of reproduced, confirmed, contradicted, cannot"),
-        ({"done": "guessed"}, "done 'guessed' is unknown; choose one of ran the released"),
+        ({"done": "guessed"}, "done 'guessed' is unknown; choose one of read, measured, ran the"),
         ({"said_by": "people"}, "said_by 'people' is unknown; choose one of paper, README, comment"),
         ({"links": "runs/aafn/mean"}, "links is no list"), ({"links": [7]}, "links is no list of texts"),
         ({"note": "x"}, "unknown field 'note'"), ({"id": "A claim"}, "the id is not lower-case words"),
@@ -185,7 +256,11 @@ class TestBadRows:
         ({"said_by": "nobody", "verdict": "confirmed"}, "nobody said it, so it cannot be 'confirmed'"),
         ({"verdict": "defect found"}, "'defect found' is for what nobody said; README did"),
         ({"verdict": "matches their code"}, "'matches their code' is for what nobody said; README did"),
-        ({"verdict": "reproduced"}, "'reproduced' takes more than 'read'")])
+        ({"verdict": "reproduced"}, "'reproduced' takes more than 'read'"),
+        ({"claim": "Say --save."}, "claim holds 'Say --save.', which the page would change; put it in backticks"),
+        ({"where": "exp_*/*.log"}, "where holds 'exp_*/*.log', which"),
+        ({"detail": "<name>_<label>"}, "detail holds '<name>_<"),
+        ({"detail": "costs $5"}, "detail holds"), ({"detail": "_x_"}, "detail holds")])
     def test_each_is_told_in_one_sentence(self, row, saved, change, said):
         with pytest.raises(ValueError, match=re.escape(said)) as told:
             claims.read(saved([row | {"id": "first"}, row | change]), "AAFN")
