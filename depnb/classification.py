@@ -29,7 +29,7 @@ def per_participant(predictions):
     Raises ValueError where `classification` does.
     """
     checked(predictions["y_true"], predictions["y_pred"])
-    return predictions.groupby(["participant", "y_true"], as_index=False)["y_pred"].mean()
+    return predictions.groupby(["participant", "y_true"], as_index=False, sort=False)["y_pred"].mean()
 
 
 def classification(y_true, y_pred, threshold=0.5):

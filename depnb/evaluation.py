@@ -78,8 +78,8 @@ def read_epoch_logs(folder):
 
 def per_participant(predictions):
     """One row a participant: mean of truth and prediction over the sessions (and recordings) of each."""
-    sessions = predictions.groupby(["participant", "session"], as_index=False)[["y_true", "y_pred"]].mean()
-    return sessions.groupby("participant", as_index=False)[["y_true", "y_pred"]].mean()
+    sessions = predictions.groupby(["participant", "session"], as_index=False, sort=False)[["y_true", "y_pred"]].mean()
+    return sessions.groupby("participant", as_index=False, sort=False)[["y_true", "y_pred"]].mean()
 
 
 def regression(y_true, y_pred):
@@ -106,7 +106,7 @@ def interval(table, metric, seed=0, resamples=2000, level=0.95):
     All rows of a drawn participant come together. BCa (Efron 1987); the percentile interval where BCa is undefined
     (fewer than 8 participants, or a metric that hardly varies); NaN for a single participant.
     """
-    groups = [g[["y_true", "y_pred"]].to_numpy() for _, g in table.groupby("participant")]
+    groups = [g[["y_true", "y_pred"]].to_numpy() for _, g in table.groupby("participant", sort=False)]
     if len(groups) < 2:
         return float("nan"), float("nan")
 

@@ -124,8 +124,8 @@ def effect_sizes(table, labels):
 
 
 def spread_out(names, count):
-    """`count` of the sorted names, evenly spread."""
-    names = sorted(names)
+    """`count` of the names, evenly spread over their order."""
+    names = list(names)
     return [names[i * len(names) // count] for i in range(min(count, len(names)))] if len(names) > count else names
 
 

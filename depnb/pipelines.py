@@ -25,6 +25,7 @@ from depnb import corpora
 from depnb.corpora import daic_woz
 from depnb.features import clips, damage, face, interview, store, text, vlog, windowing
 from depnb.models import aafn, cfrafn, dynmultidep, ordinal, sta_drn
+from depnb.privacy import MARKER
 from depnb.simulation import cohort as cohorts
 from depnb.simulation import severity
 
@@ -60,7 +61,7 @@ class Voice(Pipeline):
     batch_size, learning_rate, schedule, weight_decay, epochs = 1024, 5e-4, "constant", 2e-4, 40
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
-        data, rows, files = opened(self.layout, root, people)
+        data, rows, files = opened(self.layout, root, people, cache)
         level = hurt_levels(rows, hurt)
         each = {r: dict(zip(("kind", "level", "seed"), hurt if level[r] else NOTHING, strict=False)) for r in files}
         found, problems = store.extract(files, damage.speech_parts, cache, each=each, workers=workers, parts=1)
@@ -101,7 +102,7 @@ class Face(Pipeline):
     frames, stride, size, step = 8, 3, 48, 3
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
-        data, rows, files = opened(self.layout, root, people)
+        data, rows, files = opened(self.layout, root, people, cache)
         tracks, problems = store.extract(files, face.track, cache, workers=workers, frame_step=self.step)
         each = {name: {"alignment": track["alignment"]} for name, track in tracks.items()}
         crops, more = store.extract({name: files[name] for name in tracks}, face.crop, cache, workers=workers, each=each,
@@ -160,7 +161,7 @@ class Interview(Pipeline):
     weight_decay, epochs, step, seconds = 1e-4, 16, 10, 10
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
-        data, rows, _ = opened(self.layout, root, people)
+        data, rows, _ = opened(self.layout, root, people, cache)
         sessions = {s: given for s, given in daic_woz.interviews(data).items() if s in set(rows["session"])}
         arrays, problems, _ = interview.extract(sessions, cache, workers, "corrected", self.step)
         data.exclude(problems)
@@ -228,7 +229,7 @@ class Vlog(Pipeline):
     learning_rate, epochs, clip_norm, crop = 1e-3, 10, 1.0, 150
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
-        data, rows, files = opened(self.layout, root, people)
+        data, rows, files = opened(self.layout, root, people, cache)
         arrays, problems = vlog.load(files, self.layout)
         data.exclude(problems)
         sessions = rows[rows["session"].isin(arrays)].drop_duplicates("session").assign(recording=lambda t: t["session"])
@@ -258,9 +259,15 @@ class Vlog(Pipeline):
 MODELS = {p.name: p for p in (Voice, Face, Interview, Vlog)}
 
 
-def opened(layout, root, people):
-    """(corpus, recordings of these cohort participants, mapping recording -> path); participant is the cohort's number."""
-    data = corpora.open(layout, Path(root) / layout)
+def opened(layout, root, people, cache):
+    """(corpus, recordings of these cohort participants, mapping recording -> path); participant is the cohort's number.
+
+    Raises ValueError when the tree counts as licensed: its people cannot be told then.
+    """
+    data = corpora.open(layout, Path(root) / layout, cache)
+    if data.restricted:
+        raise ValueError(f"{Path(root) / layout}: a cohort is simulated, but no {MARKER} vouches for this folder. Remove "
+                         f"{root}; it is written anew.")
     table = cohorts.participants(root)
     known = {session: p for p, sessions in zip(table["participant"], table[f"{layout}_sessions"], strict=True)
              for session in sessions}

@@ -8,6 +8,9 @@ import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+
+from depnb import privacy
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 WITHHELD = "withheld: restricted corpus"
@@ -33,10 +36,27 @@ def axes_or_new(ax, size=(3.6, 3.2)):
     return ax if ax is not None else plt.subplots(figsize=size)[1]
 
 
-def score_histogram(sessions, scale, corpus, ax=None):
+def bars(ax, values, edges, restricted, **look):
+    """Bars of a histogram on given axes, stacked for several. On a restricted corpus those of fewer than five are left out.
+
+    values: (n,) or a list of them; edges: of the bins; look: as `Axes.hist` takes it.
+    """
+    several = values if isinstance(values, list) else [values]
+    counts = [np.histogram(v, edges)[0] for v in several]
+    if restricted:
+        counts = [np.where(count < privacy.FEWEST, 0, count) for count in counts]
+        drawn = np.flatnonzero(np.sum(counts, 0))           # the axis ends there: it is not to show how far others reach
+        first, last = (drawn[0], drawn[-1] + 1) if len(drawn) else (0, 1)
+        counts, edges = [count[first:last] for count in counts], edges[first:last + 1]
+        ax.text(0.99, 0.97, f"bars of {privacy.FEWER} are left out", ha="right", va="top", transform=ax.transAxes,
+                fontsize=7, color=GREY)
+    ax.hist([edges[:-1]] * len(counts), edges, weights=counts, stacked=True, **look)
+
+
+def score_histogram(sessions, scale, corpus, restricted=False, ax=None):
     """How many sessions have which score, with the clinical cut-off."""
     ax = axes_or_new(ax, (4.2, 2.4))
-    ax.hist(sessions["score"], bins=np.arange(scale.low, scale.high + 4, 3) - 0.5, color=BLUE, edgecolor="white")
+    bars(ax, sessions["score"], np.arange(scale.low, scale.high + 4, 3) - 0.5, restricted, color=BLUE, edgecolor="white")
     ax.axvline(scale.cutoff - 0.5, color=ORANGE, ls="--", label=f"cut-off {scale.cutoff}")
     ax.legend(frameon=False)
     ax.set(xlabel=f"{scale.name} total", ylabel="sessions", title=corpus)
@@ -86,13 +106,21 @@ def training_curve(history, corpus, constant=None, ax=None, metric="mae", marker
     return ax
 
 
-def predicted_vs_true(people, scale, corpus, constant=None, ax=None):
-    """Predicted against true score, one dot a participant; dotted: perfect, dashed: the mean predictor."""
+def predicted_vs_true(people, scale, corpus, constant=None, restricted=False, ax=None):
+    """Predicted against true score, one dot a participant; dotted: perfect, dashed: the mean predictor.
+
+    On a restricted corpus a dot is the mean of at least five participants, neighbours by true score.
+    """
+    if restricted:
+        groups = np.array_split(people.sort_values(["y_true", "y_pred"])[["y_true", "y_pred"]].to_numpy(),
+                                max(1, len(people) // privacy.FEWEST))
+        people = pd.DataFrame([g.mean(0) for g in groups], columns=["y_true", "y_pred"])
     ax = axes_or_new(ax, (3.6, 3.4))
     ax.plot([scale.low, scale.high], [scale.low, scale.high], ":", color=GREY, label="perfect")
     if constant is not None:
         ax.axhline(constant, color=GREEN, ls="--", label="mean predictor")
-    ax.scatter(people["y_true"], people["y_pred"], s=16, alpha=0.7, color=BLUE)
+    ax.scatter(people["y_true"], people["y_pred"], s=16, alpha=0.7, color=BLUE,
+               label=f"mean of {privacy.FEWEST} or more participants" if restricted else None)
     ax.set(xlabel=f"true {scale.name}", ylabel=f"predicted {scale.name}", title=corpus, xlim=(scale.low - 1, scale.high + 1),
            ylim=(scale.low - 1, scale.high + 1))
     ax.legend(frameon=False, loc="upper left")
@@ -116,19 +144,20 @@ def estimates(table, label, unit, corpus, reference=None, ax=None):
 def heat_strip(images, maps, title, captions, row_names, restricted=False):
     """Rows of heat maps over the frames of a clip. images: list of (H, W, 3) uint8; maps: list (rows) of (T, H, W).
 
-    Each row is scaled by its own maximum, which its name states. On a restricted corpus the faces are left out.
+    Each row is scaled by its own maximum. On a restricted corpus nothing is drawn: heat on a face has its shape.
     """
+    if restricted:
+        return withheld(title)
     rows, columns = len(maps) + 1, len(images)
     fig, axes = plt.subplots(rows, columns, figsize=(1.02 * columns + 1.1, 1.08 * rows + 0.4), squeeze=False)
     for column, image in enumerate(images):
-        grey = np.full(image.shape[:2], 0.85) if restricted else image.mean(2) / 255
-        axes[0, column].imshow(np.full_like(image, 217) if restricted else image)
+        axes[0, column].imshow(image)
         axes[0, column].set_title(captions[column], fontsize=7)
         for row, values in enumerate(maps, start=1):
             top = np.max(values)
-            axes[row, column].imshow(grey, cmap="gray", vmin=0, vmax=1)
+            axes[row, column].imshow(image.mean(2) / 255, cmap="gray", vmin=0, vmax=1)
             axes[row, column].imshow(values[column], cmap="magma", vmin=0, vmax=top if top > 0 else 1, alpha=0.65)
-    for row, name in enumerate(["frame" if not restricted else "withheld", *row_names]):
+    for row, name in enumerate(["frame", *row_names]):
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
@@ -156,8 +185,21 @@ def grouped_bars(table, category, series, value, corpus, ylabel, line=None, spre
     return ax
 
 
-def attention_panels(attention, k, corpus):
-    """Weights of single channels beside the mean over groups. attention: name -> (1, C, T, 1, 1) or (1, C, 1, H, W)."""
+def withheld(title):
+    """An empty picture that says that it is withheld -> array of its axes."""
+    _, ax = plt.subplots(figsize=(3.6, 1.2))
+    ax.text(0.5, 0.5, WITHHELD, ha="center", va="center", transform=ax.transAxes)
+    ax.set(xticks=[], yticks=[], title=title)
+    return np.array([ax])
+
+
+def attention_panels(attention, k, corpus, restricted=False):
+    """Weights of single channels beside the mean over groups, of one video; nothing is drawn of a restricted corpus.
+
+    attention: name -> (1, C, T, 1, 1) or (1, C, 1, H, W).
+    """
+    if restricted:
+        return withheld(corpus)
     maps = {name.split(".")[-2]: weights[0].unflatten(0, (k, -1)).cpu().numpy() for name, weights in attention.items()}
     fig, axes = plt.subplots(1, 1 + 2 * ("spatial" in maps), figsize=(7.4 if "spatial" in maps else 3.6, 2.5), squeeze=False,
                              width_ratios=[1.6, 1, 1] if "spatial" in maps else None)
@@ -184,15 +226,23 @@ def attention_panels(attention, k, corpus):
     return axes[0]
 
 
-def epoch_logs(logs, constant, title, ax=None):
-    """Error by epoch of several logs, on a logarithmic scale, with the mean predictor's."""
-    ax = axes_or_new(ax, (6.4, 3.2))
-    for i, (name, log) in enumerate(logs.items()):
-        ax.semilogy(log.index, log["mae"], lw=0.9, label=name, ls="-" if i % 2 == 0 else "--", color=f"C{i // 2}")
-    ax.axhline(constant, color="black", ls=":", lw=1.5, label="training mean")
-    ax.set(xlabel="epoch", ylabel="MAE", title=title)
-    ax.figure.legend(loc="outside right upper", frameon=False, fontsize=7)
-    return ax
+def epoch_logs(logs, constant, title):
+    """Error by epoch, a panel a log in two columns, on one logarithmic scale; dashed: the mean predictor's."""
+    rows = -(-len(logs) // 2)
+    fig, axes = plt.subplots(rows, 2, figsize=(6.4, 1.25 * rows + 0.9), sharex=True, sharey=True, squeeze=False)
+    for ax, (name, log) in zip(axes.flat, logs.items(), strict=False):
+        ax.semilogy(log.index, log["mae"], color=BLUE, lw=0.9, label="each epoch")
+        ax.axhline(constant, color=ORANGE, ls="--", lw=1.4, label=f"training mean ({constant:.1f})")
+        ax.set_title(name, fontsize=8)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("MAE")
+    for ax in axes[-1]:
+        ax.set_xlabel("epoch")
+    for ax in axes.flat[len(logs):]:
+        ax.remove()
+    fig.suptitle(title, fontsize=9)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    return axes
 
 
 def spectrograms(signals, corpus, restricted=False):
@@ -222,10 +272,10 @@ def signed_bars(values, label, corpus, ax=None):
     return ax
 
 
-def histogram(values, label, corpus, line=None, limits=None, ax=None):
+def histogram(values, label, corpus, line=None, limits=None, restricted=False, ax=None):
     """How often which value occurs; line: (name, x)."""
     ax = axes_or_new(ax, (4.2, 2.4))
-    ax.hist(values, bins=30, range=limits, color=BLUE, edgecolor="white")
+    bars(ax, values, np.histogram_bin_edges(values, 30, limits), restricted, color=BLUE, edgecolor="white")
     if line:
         ax.axvline(line[1], color=ORANGE, ls="--", label=line[0])
         ax.legend(frameon=False)
@@ -233,10 +283,14 @@ def histogram(values, label, corpus, line=None, limits=None, ax=None):
     return ax
 
 
-def classification_curves(curves, corpus):
-    """ROC, precision-recall and calibration side by side. curves: tables of `classification.curves`."""
+def classification_curves(curves, corpus, restricted=False):
+    """ROC, precision-recall and calibration side by side. curves: tables of `classification.curves`.
+
+    On a restricted corpus, bins of calibration with fewer than five are left out.
+    """
     fig, axes = plt.subplots(1, 3, figsize=(7.6, 2.9))
     roc, pr, bins = curves["roc"], curves["precision_recall"], curves["calibration"]
+    bins = bins[bins["rows"] >= (privacy.FEWEST if restricted else 1)]
     for ax, points, x, y in ((axes[0], roc, "fpr", "tpr"), (axes[1], pr, "recall", "precision")):
         ax.fill_between(points[x], points["low"], points["high"], color=BLUE, alpha=0.2, lw=0)
         ax.plot(points[x], points[y], color=BLUE)
@@ -253,13 +307,14 @@ def classification_curves(curves, corpus):
     return axes
 
 
-def confusion_matrix(counts, corpus, ax=None):
-    """Counts of true against decided class. counts: dict tn, fp, fn, tp."""
+def confusion_matrix(counts, corpus, restricted=False, ax=None):
+    """Counts of true against decided class. counts: dict tn, fp, fn, tp; below five, a restricted corpus shows no number."""
     ax = axes_or_new(ax, (2.8, 2.6))
     table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])
     ax.imshow(table, cmap="Blues", vmin=0)
     for (row, column), count in np.ndenumerate(table):
-        ax.text(column, row, str(count), ha="center", va="center", color="white" if count > table.max() / 2 else "black")
+        shown = f"below {privacy.FEWEST}" if restricted and count < privacy.FEWEST else str(count)
+        ax.text(column, row, shown, ha="center", va="center", color="white" if count > table.max() / 2 else "black")
     ax.set_xticks([0, 1], ["control", "depressed"])
     ax.set_yticks([0, 1], ["control", "depressed"], rotation=90, va="center")
     ax.set(xlabel="decided", ylabel="true", title=corpus)
@@ -320,15 +375,18 @@ def before_after(table, before, after, ylabel, corpus, line=None, ax=None):
 
 
 def matrices(values, rows, columns, corpus, digits=2):
-    """Tables of numbers as colours, side by side on one scale. values: name -> (rows, columns)."""
-    low, high = (f([np.nanmin(v) if f is min else np.nanmax(v) for v in values.values()]) for f in (min, max))
+    """Tables of numbers as colours, one below the other on one scale, which holds 0: small differences look small.
+
+    values: name -> (rows, columns)
+    """
+    scale = plt.Normalize(min(0, *(np.nanmin(v) for v in values.values())), max(0, *(np.nanmax(v) for v in values.values())))
     size = 0.62 * len(columns) + 1.6, (0.42 * len(rows) + 0.5) * len(values) + 0.7
     fig, axes = plt.subplots(len(values), 1, figsize=size, squeeze=False, sharex=True)
     for ax, (name, table) in zip(axes[:, 0], values.items(), strict=True):
-        ax.imshow(table, cmap="Blues", vmin=low, vmax=high, aspect="auto")
+        ground = ax.imshow(table, cmap="Blues", norm=scale, aspect="auto")
         for (row, column), value in np.ndenumerate(table):
             ax.text(column, row, f"{value:.{digits}f}", ha="center", va="center", fontsize=7,
-                    color="white" if value > (low + high) / 2 else "black")
+                    color="white" if np.dot(ground.to_rgba(value)[:3], (0.3, 0.59, 0.11)) < 0.4 else "black")
         ax.set_yticks(range(len(rows)), rows)
         ax.set_title(name)
         ax.spines[:].set_visible(False)

@@ -5,6 +5,7 @@ from html import escape
 import matplotlib.pyplot as plt
 import numpy as np
 
+from depnb import privacy
 from depnb.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, WITHHELD, axes_or_new
 
 KINDS = {"first_person": ("first person", BLUE), "negative": ("negative", ORANGE), "absolutist": ("absolutist", PURPLE)}
@@ -22,7 +23,7 @@ def marked_words(turns, corpus):
             name, colour = KINDS[kind]
             for i in numbers:
                 words[i] = f'<u style="text-decoration:underline 2px {colour}" title="{name}">{words[i]}</u>'
-        rows.append(f"<tr><td>{turn['speaker']}</td><td>{turn.get('topic') or ''}</td>"
+        rows.append(f"<tr><td>{escape(turn['speaker'])}</td><td>{escape(turn.get('topic') or '')}</td>"
                     f"<td style='text-align:left'>{' '.join(words)}</td></tr>")
     key = ", ".join(f'<u style="text-decoration:underline 2px {colour}">{name}</u>' for name, colour in KINDS.values())
     return (f"<table><caption>{escape(corpus)}; planted words: {key}</caption><thead><tr><th>speaker</th><th>topic</th>"
@@ -57,7 +58,7 @@ def interview(turns, arrays, starts, rate, corpus, restricted=False):
             axes[2].plot(seconds, (values - values.mean()) / (values.std() or 1), lw=0.8, color=colour, label=name)
         fig.legend(loc="outside lower center", frameon=False, fontsize=8, ncols=2)
     for ax in axes[1:]:
-        for start in starts:
+        for start in starts if not restricted else ():      # their number tells how long someone spoke
             ax.axvline(start / rate, color="black", ls="--", lw=0.8)
     axes[2].set(xlabel="seconds of the joined turns", ylabel="standardised", title="the face")
     axes[2].set_xlim(axes[1].get_xlim())
@@ -77,10 +78,10 @@ def soft_labels(labels, borders, ax=None):
     return ax
 
 
-def item_panels(people, items, corpus):
+def item_panels(people, items, corpus, restricted=False):
     """Predicted by true score, one panel an item: a dot a participant, a bar for the mean.
 
-    people: columns true_<item>, pred_<item>.
+    people: columns true_<item>, pred_<item>. On a restricted corpus there are no dots, and bars of five or more only.
     """
     fig, axes = plt.subplots(2, 4, figsize=(7.2, 3.8), sharex=True, sharey=True)
     rng = np.random.default_rng(0)
@@ -88,8 +89,10 @@ def item_panels(people, items, corpus):
         known = people[people[f"true_{name}"].notna()]
         true, guess = known[f"true_{name}"], known[f"pred_{name}"]
         ax.plot([0, 3], [0, 3], ":", color=GREY)
-        ax.plot(true + rng.uniform(-0.15, 0.15, len(true)), guess, ".", ms=4, alpha=0.6, color=BLUE)
-        means = guess.groupby(true).mean()
+        if not restricted:
+            ax.plot(true + rng.uniform(-0.15, 0.15, len(true)), guess, ".", ms=4, alpha=0.6, color=BLUE)
+        by_score = guess.groupby(true)
+        means = by_score.mean()[by_score.size() >= (privacy.FEWEST if restricted else 1)]
         ax.hlines(means, means.index - 0.3, means.index + 0.3, color=ORANGE, lw=2)
         ax.set(title=name.replace("_", " "), xlim=(-0.5, 3.5), ylim=(-0.2, 3.2), xticks=range(4), yticks=range(4))
     fig.supxlabel("true score of the item", fontsize=9)

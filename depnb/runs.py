@@ -2,9 +2,13 @@
 
 A run is `runs/<paper>/<name>/`: params.yaml, metrics.json, predictions.csv, history.csv, checkpoint.safetensors,
 provenance.json, SHA256SUMS, figures/. Files are written to a temporary name and renamed; a run is complete when
-metrics.json exists, which is written last. A finished run that is not as it was left is not shown (see `verify`).
+metrics.json exists, which is written last. A finished run that is not as it was left is not shown (see `verify`). Of a
+licensed corpus, files with rows by person are for the owner's eyes (mode 600) and left out when a run is given away:
+
+    python -m depnb.runs export runs/sta_drn/ab12 /path/to/folder
 """
 
+import argparse
 import ast
 import difflib
 import hashlib
@@ -13,6 +17,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import time
 from datetime import datetime, timezone
@@ -25,7 +30,8 @@ import pandas as pd
 import psutil
 import yaml
 
-from depnb import verify
+from depnb import privacy, verify
+from depnb.files import content_hash, settle, write_atomically
 
 # Parameters that say where and how fast, not what: two runs that differ only here are the same run.
 PLACE = ("data_root", "cache_dir", "run_dir", "workers", "resume", "tracker", "explain_videos")
@@ -78,12 +84,10 @@ def parameters(namespace):
     return values
 
 
-def write_atomically(target, content):
-    """Write text or bytes so that `target` is either the old file or the whole new one."""
-    target = Path(target)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    part.write_bytes(content.encode() if isinstance(content, str) else content)
-    part.replace(target)
+def move_aside(folder):
+    """Rename a folder that must make room, to the first free <name>.replaced-<i> beside it -> its new path."""
+    candidates = (folder.with_name(f"{folder.name}.replaced-{i}") for i in itertools.count(1))
+    return folder.rename(next(p for p in candidates if not p.exists()))
 
 
 class Run:
@@ -92,6 +96,7 @@ class Run:
     def __init__(self, folder):
         self.folder = Path(folder)
         self.paper = self.folder.parent.name if self.folder.parent.name else "run"
+        self.restricted = True              # until `use` knows better
 
     @classmethod
     def start(cls, paper, parameters):
@@ -109,17 +114,49 @@ class Run:
             usable = not refused and parameters["resume"] and identity(run.parameters) == identity(parameters) and (
                 run.complete or run.provenance["code"] == code_fingerprint(paper))
             if not usable:
-                candidates = (folder.with_name(f"{folder.name}.replaced-{i}") for i in itertools.count(1))
-                aside = next(p for p in candidates if not p.exists())
-                folder.rename(aside)
                 why = f" Refused: {refused}" if refused else ""
-                print(f"The earlier run in {folder.name} is kept as {aside.name}.{why}")
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
-        if not run.complete:
-            write_atomically(folder / "provenance.json", json.dumps(origin(paper), indent=1))
-            write_atomically(folder / "params.yaml", yaml.safe_dump(parameters, sort_keys=False))
-        run.began = time.perf_counter()
+                print(f"The earlier run in {folder.name} is kept as {move_aside(folder).name}.{why}")
+        run._begin(origin(paper), parameters)
         return run
+
+    def _begin(self, facts, parameters):
+        """Make the folder, and write down what starts the run."""
+        (self.folder / "figures").mkdir(parents=True, exist_ok=True)
+        self.began = time.perf_counter()
+        if not self.complete:
+            known = self.provenance.get("corpus") if (self.folder / "provenance.json").exists() else None
+            write_atomically(self.folder / "provenance.json", json.dumps(facts | ({"corpus": known} if known else {}),
+                                                                         indent=1))
+            write_atomically(self.folder / "params.yaml", yaml.safe_dump(parameters, sort_keys=False))
+
+    def use(self, corpus):
+        """Begin to read a corpus. What was begun on another one is moved aside, and the run starts anew.
+
+        The cache remembers that this folder stands on the corpus, for `depnb.corpora.purge`. Raises ValueError when a
+        finished run was made from another corpus.
+        """
+        self.restricted = corpus.restricted
+        corpus.remember(self.folder)
+        if self.complete:
+            self._check(corpus)
+            return
+        facts, parameters = self.provenance, self.parameters
+        known = facts.pop("corpus", None)
+        if known and known["fingerprint"] != corpus.fingerprint:
+            print(f"The interrupted run in {self.folder.name} was begun on other data and is kept as "
+                  f"{move_aside(self.folder).name}; this one starts anew.")
+        self._begin(facts | {"corpus": corpus_facts(corpus)}, parameters)
+
+    def stands_on(self, source, cache):
+        """Have the cache remember that this run reads a file or a folder that was not opened as a corpus."""
+        files = [p for p in Path(source).rglob("*") if p.is_file()] if Path(source).is_dir() else [Path(source)]
+        contents = (content_hash(p, Path(cache) / "hashes") for p in files)
+        privacy.derived_from(cache, source, contents, [self.folder])
+
+    def _check(self, corpus):
+        if self.provenance["corpus"]["fingerprint"] != corpus.fingerprint:
+            raise ValueError(f"run {self.name} was made from another corpus than the {corpus.name} at hand. Give another "
+                             "run_dir, or set resume to False to train anew.")
 
     @property
     def complete(self):
@@ -155,16 +192,19 @@ class Run:
         Raises ValueError when the finished run is of another corpus than the one at hand.
         """
         if self.complete:
-            if self.provenance["corpus"]["fingerprint"] != corpus.fingerprint:
-                raise ValueError(f"run {self.name} was made from another corpus than the {corpus.name} at hand. Give "
-                                 "another run_dir, or set resume to False to train anew.")
+            self._check(corpus)
             return
-        write_atomically(self.folder / "predictions.csv", predictions.to_csv(index=False, float_format="%.6f"))
+        self.restricted = corpus.restricted
+        self.save("predictions.csv", predictions.to_csv(index=False, float_format="%.6f"))
         write_atomically(self.folder / "provenance.json",
                          json.dumps(provenance(self, corpus, device, training_seconds), indent=1))
         content = json.dumps(without_nan(metrics), indent=1, allow_nan=False)
         write_atomically(self.folder / verify.SUMS, verify.checksums(self.folder, content))
         write_atomically(self.folder / "metrics.json", content)
+
+    def save(self, name, content):
+        """Keep a file in the run folder, for the owner's eyes alone where it has rows by person of a licensed corpus."""
+        write_atomically(self.folder / name, content, private=self.restricted and name in privacy.IDENTIFYING)
 
     def save_figure(self, figure, name):
         """Keep a figure in the run folder as PNG."""
@@ -177,8 +217,10 @@ class Run:
         commit = f"commit `{p['commit'][:10]}`" if p["commit"] else "no git commit"
         commit += " with local changes" if p["dirty"] else ""
         data = f"{corpus['name']}, **simulated data** ({corpus['about']})" if corpus["simulated"] else corpus["name"]
+        trained = ("nothing trained" if self.parameters.get("checkpoint") else
+                   f"trained in {duration(p['training_seconds'])}")
         return (f"Run `{self.name}`, {commit}, {data}, {corpus['participants']} participants, seed {p['seed']}; "
-                f"{p['hardware']['device']}, trained in {duration(p['training_seconds'])}, {p['started'][:10]}.")
+                f"{p['hardware']['device']}, {trained}, {p['started'][:10]}.")
 
 
 def identity(parameters):
@@ -202,15 +244,40 @@ def duration(seconds):
 
 def provenance(run, corpus, device, training_seconds):
     """What produced a run, without a path or a name of the machine."""
-    truth = (corpus.truth or {}).get("arguments", {})
-    about = ", ".join(f"{k} {truth[k]:g}" for k in ("participants", "effect", "seed") if k in truth)
     return {
         **run.provenance, "run": run.name, "seed": run.parameters["seed"], "hardware": hardware(device),
-        "corpus": {"name": corpus.name, "fingerprint": corpus.fingerprint, "simulated": not corpus.restricted,
-                   "about": about, "sessions": len(corpus), "participants": int(corpus.sessions["participant"].nunique())},
+        "corpus": corpus_facts(corpus), "identifying": list(privacy.IDENTIFYING) if corpus.restricted else [],
         "training_seconds": round(training_seconds, 1), "wall_seconds": round(time.perf_counter() - run.began, 1),
         "peak_memory_mb": round(peak_memory() / 1e6),
     }
+
+
+def corpus_facts(corpus):
+    """Which corpus a run reads."""
+    truth = (corpus.truth or {}).get("arguments", {})
+    about = ", ".join(f"{k} {truth[k]:g}" for k in ("participants", "effect", "seed") if k in truth)
+    return {"name": corpus.name, "fingerprint": corpus.fingerprint, "simulated": not corpus.restricted, "about": about,
+            "sessions": len(corpus), "participants": int(corpus.sessions["participant"].nunique())}
+
+
+def export(folder, target):
+    """Copy a finished run without what is identifying -> names left out.
+
+    What is copied is as the run left it, its SHA256SUMS too, so that the owner can prove later which predictions stand
+    behind the metrics. Raises FileNotFoundError without a finished run, FileExistsError when there is a target already.
+    """
+    folder, target = Path(folder), Path(target)
+    if not (folder / "metrics.json").exists():
+        raise FileNotFoundError(f"{folder}: no finished run there. Give the folder of one, as runs/sta_drn/quick.")
+    if target.exists():
+        raise FileExistsError(f"{target}: is there already. Give a folder that is not.")
+    facts = Run(folder).provenance
+    private = privacy.IDENTIFYING if not facts["corpus"]["simulated"] else ()
+    left = [name for name in private if (folder / name).exists()]
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    shutil.copytree(folder, part, ignore=lambda _, names: [n for n in names if n in private or n.startswith(".")])
+    settle(part, target)
+    return left
 
 
 def origin(paper):
@@ -352,3 +419,21 @@ def summarise(compared, expected, metric="mae"):
                     f"expected {wanted}")
         found[group] = {"mean": mean, "sentence": f"{bar['about']}: {said}, {'reached' if reached else 'not reached'}."}
     return found
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m depnb.runs", description="Give a finished run away.")
+    command = parser.add_subparsers(required=True).add_parser("export", help="copy a run without what is identifying")
+    command.add_argument("run", type=Path, help="folder of a finished run, as runs/sta_drn/quick")
+    command.add_argument("target", type=Path, help="folder to write; must not be there")
+    given = parser.parse_args(arguments)
+    try:
+        left = export(given.run, given.target)
+    except OSError as error:
+        raise SystemExit(str(error)) from None
+    print(f"{given.target}: written, without {', '.join(left) or 'leaving anything out'}. params.yaml names your folders; "
+          "trained weights may reveal whom they were trained on (see the guide).")
+
+
+if __name__ == "__main__":
+    main()

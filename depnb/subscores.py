@@ -33,8 +33,8 @@ def window_table(windows, items, known=None):
 def per_participant(table):
     """Window table -> one row a participant (and session): means of items and totals over the windows, and their count."""
     keys = ["participant", "session", "split"]
-    means = table.groupby(keys, as_index=False).mean(numeric_only=True).drop(columns="start")
-    return means.assign(windows=table.groupby(keys).size().to_numpy())
+    means = table.groupby(keys, as_index=False, sort=False).mean(numeric_only=True).drop(columns="start")
+    return means.assign(windows=table.groupby(keys, sort=False).size().to_numpy())
 
 
 def decisions(y_true, y_pred):
@@ -87,7 +87,7 @@ def as_released(table, cutoff=PHQ8.cutoff):
     decision: depressed when at least half of the windows are (a tie counts as depressed); y_pred: mean of the windows'
     totals, cut to a whole number before any error is measured. table: participant, y_true, y_pred.
     """
-    rows = table.assign(decision=table["y_pred"] >= cutoff).groupby("participant")
+    rows = table.assign(decision=table["y_pred"] >= cutoff).groupby("participant", sort=False)
     found = rows[["y_true", "y_pred"]].mean()
     return found.assign(y_pred=np.trunc(found["y_pred"]), decision=rows["decision"].mean() >= 0.5).reset_index()
 
@@ -112,7 +112,7 @@ def released_metrics(y_true, y_pred, decision=None, cutoff=PHQ8.cutoff):
 
 def totals_by_person(windows, y_pred):
     """Error and AUC by participant of totals (rows,) predicted for a table of windows -> dict mae, roc_auc."""
-    people = windows.assign(y_pred=y_pred).groupby("participant")[["y_true", "y_pred"]].mean()
+    people = windows.assign(y_pred=y_pred).groupby("participant", sort=False)[["y_true", "y_pred"]].mean()
     return {"mae": float((people["y_true"] - people["y_pred"]).abs().mean()),
             "roc_auc": decisions(people["y_true"], people["y_pred"])["roc_auc"]}
 

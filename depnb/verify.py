@@ -22,7 +22,7 @@ FACTS = ("depnb", "commit", "dirty", "code", "started", "python", "packages", "r
 ROUNDED = 1e-6                          # predictions.csv has six decimals
 REGRESSION = ("mae", "rmse", "ccc")
 DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "roc_auc", "brier")
-PSEUDONYM = re.compile(r"[PS]-[0-9a-f]{8}")
+PSEUDONYM = re.compile(r"[PS]-[0-9a-f]{8,}")
 
 
 def checksums(folder, metrics):

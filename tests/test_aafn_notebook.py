@@ -1,7 +1,6 @@
 """The chapter on interviews and its predictions, as a user runs them: by papermill, on a few seconds of talk."""
 
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -130,25 +129,6 @@ class TestLogs:
 
 
 class TestFaulty:
-    def test_bad_sessions_are_listed_and_a_licensed_corpus_shows_no_one(self, here, interviews, tmp_path):
-        root = tmp_path / "interviews"
-        shutil.copytree(interviews, root)
-        (root / "SIMULATED.json").unlink()
-        folders = sorted(p for p in root.iterdir() if p.is_dir())
-        numbers = [p.name.removesuffix("_P") for p in folders]
-        (folders[0] / f"{numbers[0]}_TRANSCRIPT.csv").write_text("start_time,stop_time,speaker,value\n")
-        (folders[1] / f"{numbers[1]}_AUDIO.wav").write_bytes(b"")
-        shutil.rmtree(folders[2])
-        executed = execute(tmp_path, **here | {"data_root": str(root)})
-        said = texts(executed)
-        assert "withheld: restricted corpus" in said
-        assert "not separated by tabs" in said
-        assert "no folder" in said
-        written = (tmp_path / "run/predictions.csv").read_text()
-        assert not [n for n in numbers if f"{n}_" in said or f",{n}," in written]
-        assert "i feel" not in said
-        assert numbers[0] in (tmp_path / "run/private.log").read_text()
-
     def test_an_unknown_sense(self, here, tmp_path):
         assert "visual, audio, text" in error_of(execute(tmp_path, fails=True, **here, modalities="visual smell"))
 

@@ -1,6 +1,5 @@
 """The chapter on voices and the prediction notebook, as a user runs them: by papermill, on a few seconds of speech."""
 
-import json
 import re
 import shutil
 
@@ -112,26 +111,6 @@ class TestColumnsByList:
 
 
 class TestFaulty:
-    def test_bad_recordings_are_listed_and_the_others_go_on(self, here, voices, tmp_path):
-        root = tmp_path / "voices"
-        shutil.copytree(voices, root)
-        (root / "SIMULATED.json").unlink()
-        files = sorted(root.glob("*/*.wav"))
-        files[0].write_bytes(b"")
-        samples, rate = soundfile.read(files[1])
-        soundfile.write(files[1], np.zeros_like(samples), rate)
-        soundfile.write(files[2], samples[:rate], rate)
-        executed = execute(tmp_path, **here | {"data_root": str(root)})
-        said = texts(executed)
-        assert f"{len(files) - 3} of {len(files)} recordings used" in said
-        for sentence in ("the file is empty", "is silent", "s of sound after preprocessing; expected"):
-            assert sentence in said
-        assert "withheld: restricted corpus" in said
-        assert "audio/" not in json.dumps(executed.cells)
-        written = said + (tmp_path / "run/predictions.csv").read_text()
-        assert not any(re.search(rf"(?<![0-9]){f.stem.split('_')[0]}_\\d(?![0-9])", written) for f in files)
-        assert files[0].name in (tmp_path / "run/private.log").read_text()
-
     def test_one_class_only(self, here, voices, tmp_path):
         root = tmp_path / "voices"
         shutil.copytree(voices, root)
@@ -164,6 +143,27 @@ class TestPredict:
         assert "says nothing" not in texts(executed)
         assert not any(name in texts(executed) for name in found.index)
         assert "**simulated** corpus: test AUC" in texts(executed)
+
+    def test_of_people_no_row_is_shown_unless_asked_for(self, heard, voices, cache, tmp_path):
+        mine = tmp_path / "mine"
+        mine.mkdir()
+        for number, path in enumerate(sorted((voices / "voices_1").iterdir())[:6]):
+            shutil.copy(path, mine / ("<img src=x>.wav" if number == 0 else f"anna {number}.wav"))
+        (mine / "broken.wav").write_bytes(b"")
+        given = {"paper": "cfrafn", "checkpoint": str(heard[0] / "run"), "input": str(mine), "cache_dir": str(cache),
+                 "vggish_weights": "none"}
+        said = texts(execute(tmp_path / "a", notebook="predict", **given))
+        found = pd.read_csv(tmp_path / "a/run/predictions.csv")
+        assert len(found) == 7
+        assert (tmp_path / "a/run/predictions.csv").stat().st_mode & 0o777 == 0o600
+        assert not re.search(r"anna|<img|broken|file \d", said.replace(str(mine), ""))
+        assert not any(f"{p:.{digits}f}" in said for p in found["probability"].dropna() for digits in (3, 4, 6))
+        assert "fewer than five: the file is empty" in said
+        assert "broken.wav" in (tmp_path / "a/run/private.log").read_text()
+        said = texts(execute(tmp_path / "b", notebook="predict", **given, show_names=True))
+        assert "anna 3.wav" in said
+        assert "&lt;img src=x&gt;.wav" in said
+        assert "<img src=x>" not in said
 
     def test_a_video(self, whole, tree, cache, tmp_path):
         video = sorted(tree.rglob("*.mp4"))[0]

@@ -1,6 +1,5 @@
 """The chapter on vlogs and its predictions, as a user runs them: by papermill, on a minute or two of numbers."""
 
-import json
 import shutil
 
 import numpy as np
@@ -15,16 +14,6 @@ from tests.test_notebooks import error_of, texts
 @pytest.fixture(scope="module")
 def here(vlogs):
     return {"notebook": "dynmultidep", "data_root": str(vlogs)}
-
-
-@pytest.fixture
-def licensed(vlogs, tmp_path):
-    """A copy of the tree without its mark, which makes it a licensed corpus, and without speakers."""
-    root = tmp_path / "D-Vlog"
-    shutil.copytree(vlogs, root)
-    (root / "SIMULATED.json").unlink()
-    (root / "speakers.csv").unlink()
-    return root
 
 
 class TestRun:
@@ -93,27 +82,6 @@ def test_a_tree_like_lmvd_runs(vlogs_lmvd, tmp_path):
 
 
 class TestFaulty:
-    def test_a_licensed_corpus_keeps_its_ids_and_lists_its_faults(self, here, licensed, tmp_path):
-        table = pd.read_csv(licensed / "labels.csv", dtype=str)
-        ids = table["index"].tolist()
-        first = licensed / ids[0] / f"{ids[0]}_visual.npy"
-        rows = np.load(first)
-        rows[3, 5] = np.nan
-        np.save(first, rows)
-        np.save(licensed / ids[1] / f"{ids[1]}_acoustic.npy", np.array([{"a": 1}]), allow_pickle=True)
-        (licensed / ids[2] / f"{ids[2]}_visual.npy").unlink()
-        executed = execute(tmp_path, **here | {"data_root": str(licensed)})
-        said = texts(executed)
-        for sentence in ("NaN or infinite", "pickled Python objects", "but there is no", "counts as its own speaker"):
-            assert sentence in said
-        assert "**simulated data**" not in said
-        shown = json.dumps([c.get("outputs", []) for c in executed.cells])
-        assert str(licensed) not in shown
-        predictions = pd.read_csv(tmp_path / "run/predictions.csv", dtype=str)
-        assert predictions["session"].str.startswith("S-").all()
-        log = (tmp_path / "run/private.log").read_text()
-        assert f"{ids[0]}_visual.npy" in log
-
     @pytest.mark.parametrize(("parameters", "said"), [
         ({"train_gender": "women"}, "gender 'women': choose both, female"),
         ({"scaling": "sometimes"}, "choose vlog, training or none"), ({"crops": "few"}, "choose fresh, released or none"),

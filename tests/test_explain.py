@@ -116,8 +116,8 @@ def test_every_method_network_and_cue_is_scored(clips, corner):
 
 
 def test_recordings_are_spread_evenly():
-    assert explain.spread_out(list("gfedcba"), 3) == ["a", "c", "e"]
-    assert explain.spread_out(["b", "a"], 5) == ["a", "b"]
+    assert explain.spread_out(list("gfedcba"), 3) == ["g", "e", "c"]
+    assert explain.spread_out(["b", "a"], 5) == ["b", "a"]
 
 
 def test_integrated_gradients_of_a_linear_model_are_weight_times_distance_from_the_mean():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from depnb import plots, plots_interview
 from depnb.subscores import ITEMS
@@ -55,6 +56,22 @@ def test_the_kept_epoch_is_marked_and_constants_are_lines():
     assert [line.get_ydata()[0] for line in ax.lines[2:]] == [70.5, 72.65, 89.4]
 
 
+def test_small_differences_of_a_table_look_small_and_its_numbers_can_be_read():
+    table = np.array([[0.46, 0.5, 0.53]])
+    axes = plots.matrices({"trained": table, "untrained": 0.3 * table}, ["visual"], ["a", "b", "c"], LABEL)
+    shades = [ax.images[0].to_rgba(value)[:3] for ax in axes for value in ax.images[0].get_array()[0]]
+    assert max(np.ptp(shades[:3], axis=0)) < 0.25
+    assert min(np.abs(np.subtract(shades[1], shades[4]))) > 0.15
+    for shade, text in zip(shades, (text for ax in axes for text in ax.texts), strict=True):
+        light, dark = sorted((luminance(shade), luminance(to_rgb(text.get_color()))), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) > 4.5
+
+
+def luminance(colour):
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return np.dot(linear, (0.2126, 0.7152, 0.0722))
+
+
 def test_every_panel_of_damage_has_every_fusion():
     axes = CHARTS["damage"]()
     assert axes.shape == (3, 3)
@@ -63,11 +80,11 @@ def test_every_panel_of_damage_has_every_fusion():
     assert len(looks) == 10
 
 
-def test_of_a_restricted_interview_only_the_windows_are_shown():
+def test_of_a_restricted_interview_nothing_is_shown():
     axes = plots_interview.interview(TURNS, session(), [0], 5.0, LABEL, restricted=True)
     assert not axes[0].collections
     assert not axes[1].images
-    assert len(axes[2].lines) == 1                      # only the border of the window
+    assert not any(ax.lines for ax in axes)             # the number of windows tells how long someone spoke
     assert "withheld" in axes[0].figure.get_suptitle()
 
 
@@ -79,3 +96,10 @@ def test_words_are_marked_by_kind_and_text_cannot_break_the_page():
     assert 'title="absolutist">never</u>' in page
     assert "&lt;b&gt; sleep" in page
     assert LABEL in page
+
+
+def test_item_panels_of_a_restricted_corpus_show_bars_of_five_and_no_dots():
+    people = pd.DataFrame({f"{kind}_{item}": [0] * 5 + [3] * 4 for item in ITEMS for kind in ("true", "pred")})
+    for ax in plots_interview.item_panels(people, ITEMS, LABEL, restricted=True).flat:
+        assert len(ax.lines) == 1                       # the diagonal
+        assert [segment[:, 1].tolist() for segment in ax.collections[0].get_segments()] == [[0, 0]]

@@ -37,3 +37,10 @@ def test_planted_rows_are_shaded_where_they_are():
     spans = ax.collections[0].get_paths()[0].get_extents()
     assert spans.x0 == pytest.approx(0)
     assert spans.x1 == pytest.approx(90 / 60, abs=1 / 60)
+
+
+def test_lengths_of_a_restricted_corpus_do_not_show_the_longest():
+    seconds = {"control": [60.0] * 6 + [3000.0], "depressed": [70.0] * 5}
+    ax = plots_vlog.lengths(seconds, {}, LABEL, restricted=True)
+    assert sum(p.get_height() for p in ax.patches) == 11
+    assert ax.get_xlim()[1] < 10

@@ -1,7 +1,7 @@
 """The page of real-data tables: a licence holder's run folders drop in; without them it says not run and how to."""
 
+import json
 import re
-import shutil
 import subprocess
 
 import nbformat
@@ -11,11 +11,11 @@ import papermill
 import pytest
 import yaml
 
-from depnb import corpora, provenance, real_data, runs
+from depnb import corpora, provenance, real_data, runs, verify
 from depnb.book import reports
 from tests import small_runs
 from tests.conftest import ROOT
-from tests.papermilled import command, execute
+from tests.papermilled import command
 
 PAPERS = ("sta_drn", "cfrafn", "aafn", "dynmultidep")
 
@@ -125,6 +125,18 @@ class TestTables:
             table = real_data.table(run, plan["metrics"], plan["counted"], {}).set_index("metric")
             assert table.loc["RMSE", "constant"] == f"{run.metrics['test']['mean_predictor']['rmse']:.2f}"
 
+    def test_the_authors_weights_are_told_from_a_training_without_their_path(self, tmp_path):
+        run = small_runs.finish(tmp_path / "runs/sta_drn/0123456789", "sta_drn", restricted=True, data_root="/licensed",
+                                checkpoint="/home/somebody/best.pth")
+        content = run.metrics | {"checkpoint": {"file": "best.pth", "sha256": "0" * 64}}
+        (run.folder / "metrics.json").write_text(json.dumps(content))
+        (run.folder / "SHA256SUMS").write_text(verify.checksums(run.folder, json.dumps(content)))
+        shown, refused = real_data.found(tmp_path / "runs")
+        assert refused == []
+        about = [entry[1] for entry in real_data.report("sta_drn", shown) if entry[1]]
+        assert "weights of `best.pth` (SHA-256 `0000000000`), **nothing trained here**;" in about[0]
+        assert "somebody" not in about[0]
+
     def test_what_departs_from_a_params_file_is_said(self, place):
         run = runs.Run(place / "sta_drn/0123456789")
         assert real_data.settings(run) == "params/sta_drn/paper.yaml"
@@ -152,19 +164,15 @@ def test_without_a_real_run_the_page_says_not_run_and_how_to(tmp_path):
     assert "<table" not in said
 
 
-def test_runs_of_a_tree_without_its_marker_drop_in_and_nobody_is_named(voices, cache, tmp_path):
-    licensed = tmp_path / "licensed"
-    shutil.copytree(voices, licensed)
-    (licensed / "SIMULATED.json").unlink()
+def test_runs_on_a_licensed_corpus_drop_in_and_nobody_is_named(tmp_path):
+    """Of corpora that are read and chapters that run: see test_licensed."""
     place = tmp_path / "runs"
-    run = place / "cfrafn/mine"
-    execute(tmp_path, notebook="cfrafn", data_root=str(licensed), cache_dir=str(cache), run_dir=str(run))
+    run = small_runs.finish(place / "cfrafn/mine", "cfrafn", restricted=True, corpus="speech_folder").folder
     said = page(tmp_path, place)
     assert "Runs on real data: 1 shown, 0 refused." in said
-    assert "Run `cfrafn/mine` on speech folder, licensed corpus" in said
+    assert "Run `cfrafn/mine` on AVEC 2014, licensed corpus" in said
     predictions = runs.Run(run).predictions
     assert not any(name in said for column in ("participant", "session") for name in predictions[column].unique())
-    assert str(licensed) not in said
 
     (run / "predictions.csv").write_text(predictions.assign(participant=np.arange(len(predictions))).to_csv(index=False))
     said = page(tmp_path, place)

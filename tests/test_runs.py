@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from depnb import runs, verify
+from depnb import privacy, runs, verify
+from tests import small_runs
 from tests.small_runs import FakeCorpus
 
 DECLARED = {"corpus": str, "epochs": int, "learning_rate": float, "units": list, "resume": bool}
@@ -51,26 +52,6 @@ class TestParameters:
         with pytest.raises(ValueError, match=re.escape(said)) as caught:
             runs.parameters(notebook(**{name: value}))
         assert "\n" not in str(caught.value)
-
-
-class TestWriting:
-    def test_the_new_content_or_the_old(self, tmp_path, monkeypatch):
-        target = tmp_path / "metrics.json"
-        runs.write_atomically(target, "old")
-
-        def full(self, data):
-            with open(self, "wb") as file:
-                file.write(data[:1])
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(Path, "write_bytes", full)
-        with pytest.raises(OSError, match="No space left"):
-            runs.write_atomically(target, "new")
-        assert target.read_text() == "old"
-
-    def test_no_temporary_file_stays(self, tmp_path):
-        runs.write_atomically(tmp_path / "a.json", b"{}")
-        assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
 PREDICTIONS = pd.DataFrame({"session": ["003"], "participant": ["007"], "split": ["test"], "y_true": [3.0], "y_pred": [9.0]})
@@ -154,6 +135,48 @@ class TestRun:
         with pytest.raises(ValueError, match=r"run sta_drn/a was made from another corpus than the AVEC 2014 at hand"):
             self.start(tmp_path, data_root="two").finish({"mae": 2.0}, PREDICTIONS, other, "cpu", 1.0)
         assert run.metrics["mae"] == 1.0
+
+    def test_an_interrupted_run_of_other_data_starts_anew_and_says_so(self, tmp_path, capsys):
+        self.start(tmp_path, data_root="one").use(FakeCorpus())
+        (tmp_path / "sta_drn/a/state.safetensors").write_bytes(b"half")
+        (tmp_path / "sta_drn/a/chain-0").mkdir()
+        same = self.start(tmp_path, data_root="one")
+        same.use(FakeCorpus())
+        assert (same.folder / "state.safetensors").exists()
+        assert capsys.readouterr().out == ""
+        other, run = FakeCorpus(), self.start(tmp_path, data_root="two")
+        other.fingerprint = "ff00"
+        run.use(other)
+        assert capsys.readouterr().out == ("The interrupted run in a was begun on other data and is kept as a.replaced-1; "
+                                           "this one starts anew.\n")
+        assert {p.name for p in run.folder.iterdir()} == {"params.yaml", "provenance.json", "figures"}
+        assert run.provenance["corpus"]["fingerprint"] == "ff00"
+        assert {p.name for p in (tmp_path / "sta_drn/a.replaced-1").iterdir()} >= {"state.safetensors", "chain-0"}
+        run.finish({"mae": 2.0}, PREDICTIONS, other, "cpu", 1.0)
+        assert run.metrics["mae"] == 2.0
+
+    def test_a_finished_run_of_another_corpus_is_refused_before_anything_is_computed(self, tmp_path):
+        self.finished(tmp_path)
+        other = FakeCorpus()
+        other.fingerprint = "ff00"
+        with pytest.raises(ValueError, match="was made from another corpus"):
+            self.start(tmp_path).use(other)
+        again = self.start(tmp_path)
+        again.use(FakeCorpus())
+        assert again.complete
+
+    @pytest.mark.parametrize("restricted", [False, True])
+    def test_rows_by_person_of_a_licensed_corpus_are_the_owners(self, tmp_path, restricted):
+        run = self.start(tmp_path)
+        run.save("weights.csv", "session\n")             # before it knows the corpus: as if it were licensed
+        assert (run.folder / "weights.csv").stat().st_mode & 0o077 == 0
+        run.use(FakeCorpus(restricted))
+        run.save("attributions.csv", "cue\n")
+        run.save("costs.csv", "steps\n")
+        run.finish({"mae": 1.0}, PREDICTIONS, FakeCorpus(restricted), "cpu", 1.0)
+        closed = {p.name for p in run.folder.iterdir() if p.is_file() and not p.stat().st_mode & 0o077}
+        assert closed == ({"weights.csv", "attributions.csv", "predictions.csv"} if restricted else {"weights.csv"})
+        assert run.provenance["identifying"] == (list(privacy.IDENTIFYING) if restricted else [])
 
     def test_an_interrupted_run_of_other_code_is_not_resumed(self, tmp_path, monkeypatch):
         self.start(tmp_path)
@@ -276,3 +299,27 @@ def test_drawing_modules_compute_nothing_that_runs_depend_on():
         left_out = {name.removesuffix(".py") for name in runs.DRAWING}
         assert {file.name, file.relative_to(package).parts[0]} & set(runs.DRAWING) or not {
             name.removeprefix("depnb.").split(".")[0] for name in imported} & left_out, file
+
+
+class TestExport:
+    @pytest.mark.parametrize("restricted", [False, True])
+    def test_what_is_identifying_stays(self, tmp_path, restricted, capsys):
+        folder = small_runs.finish(tmp_path / "cfrafn/a", "cfrafn", restricted).folder
+        (folder / "private.log").write_text("S-1\t/data/300_P")
+        (folder / ".history.csv.1.part").write_text("torn")
+        runs.main(["export", str(folder), str(tmp_path / "away")])
+        assert ("predictions.csv, private.log" in capsys.readouterr().out) == restricted
+        names = {p.name for p in (tmp_path / "away").iterdir()}
+        assert names >= {"params.yaml", "metrics.json", "provenance.json", "SHA256SUMS", "figures"}
+        assert ("predictions.csv" in names) == ("private.log" in names) == (not restricted)
+        assert ".history.csv.1.part" not in names
+        assert (verify.refusal(tmp_path / "away") is None) == (not restricted)
+        assert verify.refusal(folder) is None
+
+    @pytest.mark.parametrize(("there", "said"), [(False, "no finished run there"), (True, "is there already")])
+    def test_what_cannot_be_is_said(self, tmp_path, there, said):
+        if there:
+            small_runs.finish(tmp_path / "cfrafn/a", "cfrafn")
+            (tmp_path / "away").mkdir()
+        with pytest.raises(SystemExit, match=said):
+            runs.main(["export", str(tmp_path / "cfrafn/a"), str(tmp_path / "away")])

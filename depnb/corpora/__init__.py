@@ -3,16 +3,17 @@
 from functools import partial
 from pathlib import Path
 
+from depnb import privacy
 from depnb.corpora.avec import open_avec, open_frame_folder
 from depnb.corpora.daic_woz import open_daic_woz
 from depnb.corpora.dvlog import open_dvlog
 from depnb.corpora.speech_folder import open_speech_folder
 
 
-def _open_lmvd(root):
+def _open_lmvd(root, terms):
     from depnb.corpora.lmvd import open_lmvd  # here, not at the top: the module is a command as well
 
-    return open_lmvd(root)
+    return open_lmvd(root, terms)
 
 
 OPENERS = {"avec2013": partial(open_avec, "avec2013"), "avec2014": partial(open_avec, "avec2014"),
@@ -20,16 +21,17 @@ OPENERS = {"avec2013": partial(open_avec, "avec2013"), "avec2014": partial(open_
            "dvlog": open_dvlog, "lmvd": _open_lmvd}
 
 
-def open(name, root, **options):
+def open(name, root, cache=None, **options):
     """The corpus called `name` (avec2013, avec2014, frame_folder, speech_folder, daic_woz, dvlog, lmvd) under the folder
     `root` -> Corpus.
 
-    options: of speech_folder, `pattern`. Raises ValueError for an unknown name, FileNotFoundError when the folder is
-    missing or holds nothing of the kind.
+    cache: folder that holds this machine's key, by which people of a licensed corpus get their pseudonyms, and remembers
+    what files hold; None: pseudonyms are of this process only. options: of speech_folder, `pattern`. Raises ValueError for
+    an unknown name, FileNotFoundError when the folder is missing or holds nothing of the kind.
     """
     if name not in OPENERS:
         raise ValueError(f"corpus {name!r}: depnb reads {', '.join(OPENERS)}.")
     if not Path(root).is_dir():
         raise FileNotFoundError(f"data_root {root}: no such folder. Expected the {name} corpus as distributed; give its "
                                 "folder, or leave data_root at 'auto' for a simulated one.")
-    return OPENERS[name](Path(root), **options)
+    return OPENERS[name](Path(root), terms=privacy.terms(root, cache), **options)

@@ -21,7 +21,7 @@ PARTS = {"Northwind": "northwind", "Freeform": "freeform", "cut_combined": "inte
 SPLIT_FOLDERS = {"train": "train", "devel": "validation", "dev": "validation", "test": "test"}
 
 
-def open_avec(name, root):
+def open_avec(name, root, terms=None):
     """AVEC 2013 or 2014 under `root` -> Corpus. Sessions with a fault are left out and listed in `problems`."""
     root = Path(root)
     pattern = re.compile(VIDEO_NAMES[name])
@@ -46,10 +46,10 @@ def open_avec(name, root):
         rows.append({"session": session, "participant": session.split("_")[0], "split": split, "score": score,
                      "files": files})
         problems += [(session, path, note) for path, note in _repeated(session, labels[session], videos[session])]
-    return Corpus(f"AVEC {name[-4:]}", root, BDI2, rows, problems)
+    return Corpus(f"AVEC {name[-4:]}", root, BDI2, rows, problems, terms=terms)
 
 
-def open_frame_folder(root):
+def open_frame_folder(root, terms=None):
     """Folders of aligned face images with a `label.csv` (path,label), as the STA-DRN repository expects -> Corpus.
 
     A `split` column is used where there is one; otherwise the rows are train, validation and test by thirds, as in
@@ -90,7 +90,7 @@ def open_frame_folder(root):
     for folder in sorted(p for b in beside for p in b.iterdir() if p.is_dir() and p not in known):
         problems.append((folder.name, folder, f"the folder {folder.name} has no row in {table.name}. Add path and label, "
                                               "or remove the folder."))
-    return Corpus("frame_folder", root, BDI2, rows, problems, aligned=True)
+    return Corpus("frame_folder", root, BDI2, rows, problems, aligned=True, terms=terms)
 
 
 class Fault(ValueError):

@@ -1,17 +1,17 @@
 """What every corpus looks like: sessions, their files, splits that never cut through a participant."""
 
 import hashlib
-import hmac
-import json
-import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-MARKER = "SIMULATED.json"           # in the root of a simulated tree; a tree without it counts as licensed
+from depnb import privacy
+from depnb.files import content_hash, write_atomically
+
 SPLITS = ("train", "validation", "test")
 GENDERS = {"female": "female", "male": "male", "f": "female", "m": "male"}
 
@@ -39,25 +39,25 @@ class Leak(ValueError):
 class Corpus:
     """Sessions of a corpus and access to their files.
 
-    sessions: one row a session: session, participant, gender, split (official: train, validation, test; "" where there
-    is none), score, label (as the corpus gives it, else score at or above the cut-off), then what else the corpus tells
-    of a session, such as item scores. problems: one row a session (or file) left out, with the reason, or "all" for what
-    concerns the whole corpus.
-    restricted: true unless the tree is marked as simulated; sessions and participants then go by pseudonym
-    everywhere, and only `write_private_log` knows which file a pseudonym stands for. truth: the planted truth of a
-    simulated tree, else None.
+    sessions: one row a session, in the order of the corpus's own ids: session, participant, gender, split (official:
+    train, validation, test; "" where there is none), score, label (as the corpus gives it, else score at or above the
+    cut-off), then what else the corpus tells of a session, such as item scores. problems: one row a session (or file) left
+    out, with the reason, or "all" for what concerns the whole corpus; `listing` is what may be shown of them.
+    restricted: true unless the tree's marker vouches that it is simulated; sessions and participants then go by pseudonym,
+    sentences about them lose names and numbers, and only `write_private_log` knows which file they stand for. What is drawn
+    follows the corpus's own ids, never the pseudonyms. truth: the planted truth of a simulated tree, else None.
     """
 
-    def __init__(self, name, root, scale, rows, problems=(), aligned=False, modalities=None, needs=()):
+    def __init__(self, name, root, scale, rows, problems=(), aligned=False, modalities=None, needs=(), terms=None):
         """rows: dicts with session, participant, score, files (mapping part -> path), optionally split, gender, label,
         timing and further columns; problems: (session, path, sentence) triples, session "" for the whole corpus; aligned:
         the frames are face crops already; modalities: mapping modality -> the parts it is made of; needs: parts without
-        which a session is of no use."""
+        which a session is of no use; terms: see `privacy.terms`."""
         self.name, self.root, self.scale, self.aligned = name, Path(root), scale, aligned
         self._modalities, self._needs = modalities or {}, set(needs)
-        marker = self.root / MARKER
-        self.truth = json.loads(marker.read_text()) if marker.exists() else None
-        self.restricted = self.truth is None
+        terms = terms or privacy.terms(root)
+        self.truth, self.restricted, self.cache = terms.truth, terms.truth is None, terms.cache
+        problems = [*problems, *([("", self.root / privacy.MARKER, terms.remark)] if terms.remark else [])]
         table = pd.DataFrame([{k: v for k, v in row.items() if k not in ("files", "timing")} for row in rows])
         if table.empty:
             raise ValueError(f"{root}: no usable session ({len(problems)} left out). {_first(problems, self.restricted)}"
@@ -66,27 +66,45 @@ class Corpus:
         for column, value in (("gender", "unknown"), ("split", "")):
             if column not in table:
                 table[column] = value
-        labels = table.sort_values("session").to_csv(index=False).encode()
-        self.fingerprint = hashlib.sha256(b"fingerprint" + labels + str(sorted(
-            (str(p.relative_to(self.root)), p.stat().st_size) for row in rows for p in row["files"].values()
-            if p.is_file())).encode()).hexdigest()[:16]
-        # The key comes from the licensed labels: whoever lacks the corpus cannot turn a pseudonym back.
-        key = hashlib.sha256(b"pseudonym" + labels).digest()
-        rename = (lambda kind, value: pseudonym(kind, value, key)) if self.restricted else (lambda kind, value: str(value))
-        self._files = {rename("S", row["session"]): row["files"] for row in rows}
-        self._timing = {rename("S", row["session"]): row["timing"] for row in rows if "timing" in row}
-        table["session"] = [rename("S", s) for s in table["session"]]
-        table["participant"] = [rename("P", p) for p in table["participant"]]
+        self._labels = table.sort_values("session").to_csv(index=False).encode()
+        self._paths = sorted({p for row in rows for p in row["files"].values()})
+        names = {kind: {str(v): privacy.pseudonym(name, kind, v, terms.key) if self.restricted else str(v) for v in values}
+                 for kind, values in (("S", [*table["session"], *(s for s, _, _ in problems if s)]),
+                                      ("P", table["participant"]))}
+        self._files = {names["S"][str(row["session"])]: row["files"] for row in rows}
+        self._timing = {names["S"][str(row["session"])]: row["timing"] for row in rows if "timing" in row}
+        table = table.astype({"session": str, "participant": str}).sort_values("session", ignore_index=True)
+        self._rank = {names["P"][person]: rank for rank, person in enumerate(sorted(set(table["participant"])))}
+        people = dict(zip(table["session"], table["participant"], strict=True))
+        table["session"], table["participant"] = table["session"].map(names["S"]), table["participant"].map(names["P"])
         if not self.by_label:
             table["label"] = (table["score"] >= scale.cutoff).astype(int)
         columns = ["session", "participant", "gender", "split", "score", "label"]
-        columns += [c for c in table if c not in columns]
-        self.sessions = table[columns].sort_values("session", ignore_index=True)
-        self._private = [(rename("S", session) if session else "all", path, sentence)
+        self.sessions = table[[*columns, *(c for c in table if c not in columns)]]
+        self._private = [(names["S"][str(session)] if session else "all", path, sentence)
                          for session, path, sentence in problems]
-        shown = [(name, _renamed(sentence, session, name) if session else sentence) for (session, _, _), (name, _, sentence)
-                 in zip(problems, self._private, strict=True)]
-        self.problems = pd.DataFrame(shown, columns=["session", "problem"])
+        shown = [sentence if not self.restricted else privacy.rounded_up(sentence) if not session else
+                 privacy.masked(sentence, session, people.get(str(session), ""), "" if path.suffix == ".csv" else path.name)
+                 for session, path, sentence in problems]
+        self.problems = pd.DataFrame({"session": [name for name, _, _ in self._private], "problem": shown}, dtype=object)
+
+    @cached_property
+    def fingerprint(self):
+        """16 hexadecimal digits of labels, ids, paths and contents of all files."""
+        content = [(_relative(path, self.root), self.content(path)) for path in self._paths]
+        return hashlib.sha256(b"fingerprint" + self._labels + str(content).encode()).hexdigest()[:16]
+
+    def content(self, path):
+        """SHA-256 of a file or folder of the corpus; text that says so where it cannot be read."""
+        try:
+            return content_hash(path, self.cache and self.cache / "hashes")
+        except OSError:
+            return "cannot be read"
+
+    def remember(self, *folders):
+        """Have the cache remember what stands on this corpus, features and folders, so that it can be purged."""
+        if self.cache:
+            privacy.derived_from(self.cache, self.root, map(self.content, self._paths), folders)
 
     def __len__(self):
         return len(self.sessions)
@@ -102,11 +120,10 @@ class Corpus:
                 for part, path in self._files[session].items()}
 
     def recordings(self):
-        """One row a file: recording ("session/part"), part, and the columns of its session."""
-        table = self.sessions.merge(pd.DataFrame(
-            [(session, part, f"{session}/{part}") for session, files in self._files.items() for part in files],
-            columns=["session", "part", "recording"]), on="session")
-        return table.sort_values("recording", ignore_index=True)
+        """One row a file, in the order of the sessions: recording ("session/part"), part, the columns of its session."""
+        return self.sessions.merge(pd.DataFrame(
+            [(session, part, f"{session}/{part}") for session in self.sessions["session"]
+             for part in sorted(self._files[session])], columns=["session", "part", "recording"]), on="session")
 
     def modalities(self):
         """Which modalities a session has -> table of bool, one row a session, one column a modality."""
@@ -136,15 +153,62 @@ class Corpus:
             self._list_problem(session, recording, self._files[session][part], sentence)
 
     def _list_problem(self, session, recording, path, sentence):
-        where = recording if self.restricted else str(path.relative_to(self.root))
-        self.problems.loc[len(self.problems)] = [session, f"{where}: {sentence}"]
+        shown = (f"{recording.rpartition('/')[2]}: {privacy.masked(sentence, path.name)}" if self.restricted else
+                 f"{_relative(path, self.root)}: {sentence}")
+        self.problems.loc[len(self.problems)] = [session, shown]
         self._private.append((session, path, sentence))
 
+    def listing(self, most=None):
+        """`problems` as a page may show them, at most so many rows -> table that escapes what it shows.
+
+        Of a restricted corpus: each sentence with how many sessions it concerns, without their pseudonyms.
+        """
+        table = self.problems
+        if self.restricted:
+            counts = table[table["session"] != "all"].groupby("problem")["session"].nunique()
+            whole = table.loc[table["session"] == "all", "problem"]
+            table = pd.DataFrame([("all", sentence) for sentence in whole] +
+                                 [(privacy.few(count), sentence) for sentence, count in counts.items()],
+                                 columns=["sessions", "problem"])
+        shown = table.head(most) if most else table
+        more = f", {len(shown)} of {len(table)} entries" if len(shown) < len(table) else ""
+        where = "; private.log in the run's folder says which" if self.restricted else ""
+        return shown.style.hide(axis="index").format(escape="html").set_caption(
+            f"{self.name}: what is missing, faulty or noteworthy{more}{where}")
+
+    def printable(self, table, people="participants"):
+        """A table of counts as it may be printed: of a restricted corpus none below five, and nothing about so few.
+
+        people: column with the number of people that a row is about.
+        """
+        if not self.restricted:
+            return table
+        shown = table.astype(object)
+        for column in table.select_dtypes("integer"):
+            shown[column] = [privacy.few(count) for count in table[column]]
+        shown.loc[table[people].between(1, privacy.FEWEST - 1), list(table.columns.difference([people]))] = "–"
+        return shown
+
+    def few(self, count):
+        """A count of people, or of what they left, as it may be printed -> number, or words."""
+        return privacy.few(count) if self.restricted else count
+
+    def check_groups(self, split):
+        """ValueError where a part of a restricted corpus has fewer than five people: nothing may be told of so few.
+
+        split: Series by session, as `split` gives it.
+        """
+        people = self.sessions.set_index("session")["participant"].reindex(split.index).groupby(split).nunique()
+        small = [part for part in SPLITS if people.get(part, privacy.FEWEST) < privacy.FEWEST]
+        if self.restricted and small:
+            raise ValueError(f"{self.name}: {' and '.join(small)} would have {privacy.FEWER} people, and of a licensed "
+                             "corpus nothing is told about so few. Complete the corpus, or choose another split.")
+
     def write_private_log(self, folder):
-        """Append which file each reported pseudonym stands for to `private.log` in a run folder; never shown."""
+        """Write which file each reported pseudonym stands for to `private.log` in a run folder, for the owner alone."""
         if self._private:
-            with (Path(folder) / "private.log").open("a") as log:
-                log.writelines(f"{name}\t{path}\t{sentence}\n" for name, path, sentence in self._private)
+            write_atomically(Path(folder) / "private.log", "".join(
+                f"{name}\t{path}\t{' '.join(sentence.split())}\n" for name, path, sentence in self._private), private=True)
 
     def cue_frames(self, recording, frames):
         """Which of the given video frames carry which planted cue: dict cue -> (n,) bool; {} without planted truth."""
@@ -168,19 +232,21 @@ class Corpus:
         """How many participants two official splits share: one row a pair of splits."""
         people = {s: set(self.sessions.loc[self.sessions["split"] == s, "participant"]) for s in SPLITS}
         pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
-        return pd.DataFrame([{"split": b, "also in": a, "participants": len(people[b]), "shared": len(people[a] & people[b])}
-                             for a, b in pairs])
+        shown = privacy.few if self.restricted else int
+        return pd.DataFrame([{"split": b, "also in": a, **{name: shown(count) for name, count in (
+            ("participants", len(people[b])), ("shared", len(people[a] & people[b])))}} for a, b in pairs])
 
     def folds(self, k=4, seed=0):
         """Fold 0..k-1 of every session: participants whole, scores or given labels balanced -> Series by session."""
-        return pd.Series(_group_folds(self.sessions, k, seed, self.by_label), index=self.sessions["session"], name="fold")
+        return pd.Series(self._group_folds(self.sessions, k, seed), index=self.sessions["session"], name="fold")
 
     def split(self, fold, k=4, seed=0):
         """Train, validation and test without a shared participant -> Series by session.
 
         fold 0..k-1: that fold is the test set, a sixth of the remaining participants the validation set (more where a
-        class has fewer than six). fold -1: the official split, from which the sessions of participants who also stand in a
-        later part (validation, test) are dropped; the official split as it is stands in `sessions`.
+        class has fewer than six, or where that would be fewer than five people). fold -1: the official split, from which
+        the sessions of participants who also stand in a later part (validation, test) are dropped; the official split as
+        it is stands in `sessions`.
         """
         table = self.sessions.set_index("session")
         if not -1 <= fold < k:
@@ -190,7 +256,8 @@ class Corpus:
             split = pd.Series("train", index=table.index, name="split").mask(folds == fold, "test")
             rest = self.sessions[(folds != fold).to_numpy()]
             smallest = rest.groupby("label")["participant"].nunique().min() if self.by_label else 6
-            inner = pd.Series(_group_folds(rest, max(2, min(6, smallest)), seed, self.by_label), index=rest["session"])
+            parts = min(6, smallest, rest["participant"].nunique() // privacy.FEWEST)
+            inner = pd.Series(self._group_folds(rest, max(2, parts), seed), index=rest["session"])
             split[inner.index[inner == 0]] = "validation"
         elif not table["split"].isin(SPLITS).any():
             raise ValueError(f"{self.name}: has no official split. Choose fold 0 to {k - 1}.")
@@ -205,6 +272,20 @@ class Corpus:
             raise ValueError(f"{self.name}: no session in {' and '.join(empty)}. Complete the corpus, or choose fold 0 to "
                              f"{k - 1}.")
         return split
+
+    def _group_folds(self, table, k, seed):
+        """Fold number of each row; stratified by score or given label, grouped by participant."""
+        people = table.groupby("label" if self.by_label else (lambda row: "any"))["participant"].nunique()
+        if people.min() < k:
+            which = f" of class {people.idxmin()}" if self.by_label else ""
+            raise ValueError(f"{people.min()} participants{which} cannot fill {k} folds. Choose fewer folds.")
+        bins = (table["label"] if self.by_label
+                else pd.qcut(table["score"].rank(method="first"), min(5, len(table) // k), labels=False))
+        cut = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
+        fold = pd.Series(0, index=range(len(table)))
+        for number, (_, held_out) in enumerate(cut.split(table, bins, table["participant"].map(self._rank))):
+            fold[held_out] = number
+        return fold.to_numpy()
 
 
 class Session:
@@ -258,19 +339,15 @@ class Session:
         return read_points(self._files[part], GAZE)
 
 
-def pseudonym(kind, value, key):
-    return f"{kind}-{hmac.new(key, str(value).encode(), 'sha256').hexdigest()[:8]}"
-
-
 def _inside(spans, numbers):
     """Which numbers (n,) lie in any of the spans [first, last] -> (n,) bool."""
     numbers = np.asarray(numbers)
     return sum(((first <= numbers) & (numbers <= last) for first, last in spans), np.zeros(numbers.shape, bool))
 
 
-def _renamed(sentence, session, name):
-    """The sentence with `name` in place of the session, where that stands alone: session 5 is not in 25."""
-    return re.sub(rf"(?<![A-Za-z0-9]){re.escape(session)}(?![A-Za-z0-9])", lambda _: name, sentence)
+def _relative(path, root):
+    """A path as text, below the root where it lies there."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def by_gender(split, corpus, train="both", test="both"):
@@ -302,21 +379,6 @@ def audit(participants, split):
     if (parts > 1).any():
         raise Leak(f"{(parts > 1).sum()} participants stand in more than one split, the first is "
                    f"{parts.index[parts > 1][0]}. Split by participant.")
-
-
-def _group_folds(table, k, seed, by_label):
-    """Fold number of each row; stratified by score or given label, grouped by participant."""
-    people = table.groupby("label" if by_label else (lambda row: "any"))["participant"].nunique()
-    if people.min() < k:
-        which = f" of class {people.idxmin()}" if by_label else ""
-        raise ValueError(f"{people.min()} participants{which} cannot fill {k} folds. Choose fewer folds.")
-    bins = (table["label"] if by_label
-            else pd.qcut(table["score"].rank(method="first"), min(5, len(table) // k), labels=False))
-    cut = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
-    fold = pd.Series(0, index=range(len(table)))
-    for number, (_, held_out) in enumerate(cut.split(table, bins, table["participant"])):
-        fold[held_out] = number
-    return fold.to_numpy()
 
 
 def _first(problems, restricted):

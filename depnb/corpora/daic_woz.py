@@ -13,7 +13,8 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from depnb.corpora.corpus import MARKER, PHQ8, PHQ8_ITEMS, Corpus
+from depnb import privacy
+from depnb.corpora.corpus import PHQ8, PHQ8_ITEMS, Corpus
 
 ITEMS = [f"phq8_{name}" for name in PHQ8_ITEMS]
 PARTS = {"AUDIO.wav": "audio", "TRANSCRIPT.csv": "transcript", "CLNF_features3D.txt": "keypoints",
@@ -31,7 +32,7 @@ NOTES = {"451": "the transcript lacks the interviewer's turns", "458": "the tran
          "480": "the transcript lacks the interviewer's turns", "402": "the video ends two minutes before the sound"}
 
 
-def open_daic_woz(root):
+def open_daic_woz(root, terms=None):
     """DAIC-WOZ under `root` -> Corpus on the PHQ-8, with the eight items as further columns of `sessions`.
 
     Items are NaN where no table gives them, as for the official test set. Sessions with a fault are left out and listed in
@@ -43,7 +44,8 @@ def open_daic_woz(root):
         raise FileNotFoundError(f"{root}: no session found in it or below (folders like 300_P). Give the folder that holds "
                                 "the unpacked archives.")
     listed, rows, problems = _read_tables(root), [], []
-    real = not (root / MARKER).exists()
+    terms = terms or privacy.terms(root)
+    real = terms.truth is None
     for session in sorted(listed.keys() | folders.keys(), key=int):
         path, files = folders.get(session, root), found.get(session, {})
         fault, row, remarks = _one_session(session, listed.get(session), session in folders, files, real)
@@ -55,7 +57,7 @@ def open_daic_woz(root):
         problems.append(("", root, f"{unknown} of {len(rows)} participants have a total but no item scores, as in the "
                                    "official test set: they can be tested on their total, not trained on. Keep fold at -1, "
                                    "or leave them out of training."))
-    return Corpus("DAIC-WOZ", root, PHQ8, rows, problems, modalities=MODALITIES, needs=("transcript",))
+    return Corpus("DAIC-WOZ", root, PHQ8, rows, problems, modalities=MODALITIES, needs=("transcript",), terms=terms)
 
 
 def _find(root):

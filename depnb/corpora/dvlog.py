@@ -17,7 +17,7 @@ LABELS = {"depression": 1, "normal": 0, "non-depression": 0, "nondepression": 0,
 EXPECTED = {"acoustic": "{0}/{0}_acoustic.npy", "visual": "{0}/{0}_visual.npy"}
 
 
-def open_dvlog(root):
+def open_dvlog(root, terms=None):
     """D-Vlog under `root` -> Corpus of parts acoustic and visual, by class, with the official split.
 
     Vlogs with a fault are left out and listed in `problems`; arrays are looked at by `features.vlog.load`. Raises
@@ -29,7 +29,7 @@ def open_dvlog(root):
     inhabited = {folder for parts in found.values() for paths in parts.values() for p in paths for folder in p.parents}
     folders = {p.name: p for p in table.parent.iterdir()
                if p.is_dir() and p not in inhabited and not p.name.startswith((".", "__"))}
-    return open_vlogs("D-Vlog", root, table, listed, LABELS, found, EXPECTED, folders)
+    return open_vlogs("D-Vlog", root, table, listed, LABELS, found, EXPECTED, folders, terms)
 
 
 def arrays_of(root):

@@ -22,8 +22,10 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from depnb import privacy
 from depnb.corpora.vlogs import arrays, find_table, open_vlogs, read_rows
 from depnb.features.vlog_extract import standardised
+from depnb.files import settle
 
 COLUMNS = ("index", "label", "fold")
 EXPECTED = {"acoustic": "audio/{0}.npy",
@@ -32,7 +34,7 @@ POINTS = [f"{axis}_{i}" for axis in "xy" for i in range(68)]
 STEP = 30                       # frames from one row to the next: a second
 
 
-def open_lmvd(root):
+def open_lmvd(root, terms=None):
     """LMVD under `root` -> Corpus of parts acoustic and visual, by class, with the split of the table.
 
     Genders are known only where speakers.csv has them. Vlogs with a fault are left out and listed in `problems`; arrays are
@@ -41,7 +43,7 @@ def open_lmvd(root):
     """
     table = find_table(root, ("labels.csv", "lmvd_labels.csv"))
     listed = read_rows(table, COLUMNS, COLUMNS)
-    return open_vlogs("LMVD", root, table, listed, {"0": 0, "1": 1}, arrays_of(root), EXPECTED, {})
+    return open_vlogs("LMVD", root, table, listed, {"0": 0, "1": 1}, arrays_of(root), EXPECTED, {}, terms)
 
 
 def arrays_of(root):
@@ -129,7 +131,7 @@ def _one(table, array):
     try:
         with part.open("wb") as file:
             np.save(file, rows, allow_pickle=False)
-        part.replace(array)
+        settle(part, array)
     finally:
         part.unlink(missing_ok=True)
     lost = np.count_nonzero(~rows.any(axis=1))
@@ -152,8 +154,8 @@ def main(arguments=None):
     except OSError as error:
         raise SystemExit(f"{given.output}: cannot be written ({error.strerror}). Free space or choose another folder, and "
                          "run again; what was written stays.") from None
-    for name, sentence in (remarks | problems).items():
-        print(f"{given.input / name}: {sentence}")
+    for line in privacy.report(remarks | problems, given.input, given.output / "private.log"):
+        print(line)
     print(f"{len(written)} arrays written to {given.output}, {len(there)} were there already, {len(problems)} failed.")
     return int(bool(problems))
 

@@ -21,7 +21,7 @@ AUDIO = (".wav", ".flac", ".mp3", ".ogg")
 TABLE = "participants.csv"
 
 
-def open_speech_folder(root, pattern=None):
+def open_speech_folder(root, pattern=None, terms=None):
     r"""Recordings by class under `root` -> Corpus without official split. What is left out is listed in `problems`.
 
     pattern: regular expression, searched in each file name, whose first group is the participant, as r"^(\d+)_"; without
@@ -56,7 +56,7 @@ def open_speech_folder(root, pattern=None):
     scale = PHQ8 if "phq8_total" in next(iter(people.values()), {}) else CLASS
     for row in rows:
         row["score"] = row.pop("phq8_total", row["score"])
-    return Corpus("speech folder", root, scale, rows, problems)
+    return Corpus("speech folder", root, scale, rows, problems, terms=terms)
 
 
 def split_by_file(corpus):

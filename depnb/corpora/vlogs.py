@@ -57,7 +57,7 @@ def read_rows(path, needed, positions=()):
     return [dict.fromkeys(names, "") | dict(zip(names, row, strict=False)) for row in body]
 
 
-def open_vlogs(name, root, table, listed, labels, found, expected, folders):
+def open_vlogs(name, root, table, listed, labels, found, expected, folders, terms=None):
     """-> Corpus. What is left out is listed in `problems`, remarks on others too.
 
     table: path; listed: its rows, with index, label, fold and perhaps gender; labels: mapping text of a label -> 0 or 1;
@@ -94,7 +94,7 @@ def open_vlogs(name, root, table, listed, labels, found, expected, folders):
     if len({row["label"] for row in rows}) == 1:
         raise ValueError(f"{root}: all {len(rows)} usable vlogs are of class {rows[0]['label']}; expected both. Finish the "
                          "download.")
-    return Corpus(name, root, CLASS, rows, problems, modalities=MODALITIES, needs=tuple(MODALITIES))
+    return Corpus(name, root, CLASS, rows, problems, modalities=MODALITIES, needs=tuple(MODALITIES), terms=terms)
 
 
 def _fault(given, files, said, labels, expected, table):

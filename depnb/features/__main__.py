@@ -10,6 +10,9 @@ Videos are worked on where there are any, recordings of speech otherwise, or as 
 import argparse
 from pathlib import Path
 
+from depnb import privacy
+from depnb.files import content_hash
+
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 AUDIO = (".wav", ".flac", ".mp3", ".ogg")
 
@@ -43,8 +46,8 @@ def main():
     else:
         done, problems, files, what = *voices(recordings, a), recordings, "recordings"
     print(f"{len(done)} of {len(files)} {what} in the cache.")
-    for name, sentence in problems.items():
-        print(f"{name}: {sentence}")
+    for line in privacy.report(problems, a.folder, a.cache / "private.log"):
+        print(line)
 
 
 def files_below(folder, suffixes):
@@ -52,10 +55,16 @@ def files_below(folder, suffixes):
     return {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.suffix.lower() in suffixes}
 
 
+def remember(files, a):
+    """Have the cache remember what it holds of which folder, for `depnb.corpora.purge`."""
+    privacy.derived_from(a.cache, a.folder, (content_hash(path, a.cache / "hashes") for path in files.values()))
+
+
 def faces(videos, a):
     """Track and crop -> (crops by name, problems by name)."""
     from depnb.features import face  # here, not at the top: a folder of audio needs no OpenCV
 
+    remember(videos, a)
     crops, _, problems = face.extract(videos, a.cache, a.workers, a.frame_step, a.size, a.crop)
     return crops, problems
 
@@ -64,6 +73,7 @@ def voices(recordings, a):
     """eGeMAPS and VGGish -> (features by name, problems by name)."""
     from depnb.features import speech, vggish
 
+    remember(recordings, a)
     try:
         return speech.extract(recordings, a.cache, a.workers, a.augmentation, weights=a.weights, silence=a.silence)[:2]
     except vggish.WeightsError as error:
@@ -77,7 +87,9 @@ def interviews(a):
     from depnb.features import interview, text
 
     try:
-        sessions = daic_woz.interviews(corpora.open("daic_woz", a.folder))      # errata included, as in the notebook
+        corpus = corpora.open("daic_woz", a.folder, a.cache)
+        corpus.remember()
+        sessions = daic_woz.interviews(corpus)          # errata included, as in the notebook
         done, problems, _ = interview.extract(sessions, a.cache, a.workers, a.windows, a.step, encoder=a.encoder)
     except (FileNotFoundError, ModuleNotFoundError, ValueError, text.EncoderError) as error:
         raise SystemExit(str(error)) from None

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
-ALIGNMENTS = ("as_released", "by_name", "columns_by_list", "learnt_on_train", "none")
+OF_THE_LIST = ("as_released", "by_name", "columns_by_list")     # those that a published network can have been trained with
+ALIGNMENTS = (*OF_THE_LIST, "learnt_on_train", "none")
 
 
 def feature_weights(alignment, columns, learnt=None, published=None):

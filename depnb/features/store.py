@@ -2,7 +2,8 @@
 
 An entry is a folder of .npy files named by a hash of the source file's content, the extractor's name and version
 and its parameters. It appears by one rename, so it is whole or absent; a killed extraction goes on where it was;
-several processes may share a cache (the second waits for an entry that the first is making). Large arrays are
+several processes may share a cache (the second waits for an entry that the first is making). entry.json holds checksums,
+which are verified whenever an entry is taken up; one that was damaged is made again, and named. Large arrays are
 memory-mapped, never copied. joblib runs the processes, filelock guards the entries; joblib's own cache is not used
 because it pickles, and pickles can be neither memory-mapped nor safely shared.
 """
@@ -10,10 +11,10 @@ because it pickles, and pickles can be neither memory-mapped nor safely shared.
 import errno
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import warnings
+import zlib
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,29 +23,11 @@ from filelock import FileLock
 from joblib import Parallel, delayed, effective_n_jobs
 from tqdm import tqdm
 
+from depnb.files import content_hash, settle
+
+NOTE = "entry.json"         # source: hash of the file that an entry was made of; files: CRC-32 of its arrays
 MAP_FROM = 1 << 20          # bytes; smaller arrays are read into memory
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def content_hash(path, memo):
-    """SHA-256 of a file, or of a folder's file names and contents; remembered in folder `memo` by size and time."""
-    path = Path(path)
-    parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    state = json.dumps([[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in parts])
-    note = memo / hashlib.sha256(f"{path.resolve()} {state}".encode()).hexdigest()
-    if note.exists():
-        return note.read_text()
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.name.encode() if path.is_dir() else b"")
-        with part.open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-    memo.mkdir(parents=True, exist_ok=True)
-    temporary = note.with_suffix(f".{os.getpid()}")
-    temporary.write_text(digest.hexdigest())
-    temporary.replace(note)
-    return digest.hexdigest()
 
 
 def entry_of(source, extractor, folder, parameters):
@@ -65,23 +48,40 @@ def entry_of(source, extractor, folder, parameters):
 def read(entry):
     """The arrays of an entry, by name; None when it is absent or damaged."""
     try:
+        known = json.loads((entry / NOTE).read_text())["files"]
         files = sorted(entry.glob("*.npy"))
+        if {f.name: checksum(f) for f in files} != known:
+            return None
         arrays = {f.stem: np.load(f, mmap_mode="r" if f.stat().st_size > MAP_FROM else None, allow_pickle=False)
                   for f in files}
-    except (ValueError, OSError):
+    except (ValueError, OSError, KeyError, TypeError):
         return None
     return arrays or None
 
 
-def write(entry, arrays):
-    """Store arrays as an entry, atomically. Raises OSError with a clear sentence when the disk is full."""
+def checksum(file):
+    """CRC-32 of a file: 3 GB a second, and enough against accidents."""
+    found = 0
+    with file.open("rb") as content:
+        while block := content.read(1 << 22):
+            found = zlib.crc32(block, found)
+    return found
+
+
+def write(entry, arrays, source=""):
+    """Store arrays as an entry, atomically. source: hash of the file that they were made of.
+
+    Raises OSError with a clear sentence when the disk is full.
+    """
     entry.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=entry.parent))
     try:
         for name, array in arrays.items():
             np.save(part / f"{name}.npy", array, allow_pickle=False)
+        files = {f.name: checksum(f) for f in sorted(part.glob("*.npy"))}
+        (part / NOTE).write_text(json.dumps({"source": source, "files": files}))
         shutil.rmtree(entry, ignore_errors=True)            # a damaged one
-        part.replace(entry)
+        settle(part, entry)
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         if error.errno in DISK_FULL:
@@ -98,7 +98,7 @@ def cached(source, extractor, folder, **parameters):
     if read(entry) is None:
         with lock(entry):
             if read(entry) is None:
-                write(entry, extractor(source, **parameters))
+                write(entry, extractor(source, **parameters), content_hash(source, Path(folder) / "hashes"))
     return entry
 
 
@@ -119,10 +119,15 @@ def extract(sources, extractor, folder, each=None, workers=-1, **parameters):
     -> (mapping name -> arrays, mapping name -> sentence about what is wrong). Raises OSError when the disk is full.
     """
     complete = {name: {**parameters, **(each[name] if each else {})} for name in sources}
-    features, problems = {}, {}
+    features, problems, damaged = {}, {}, []
     for name, source in sources.items():                    # what is there already needs no process
         if Path(source).exists():
-            features[name] = read(entry_of(source, extractor, folder, complete[name]))
+            entry = entry_of(source, extractor, folder, complete[name])
+            features[name] = read(entry)
+            damaged += [f"{entry.parent.name}/{entry.name}"] if features[name] is None and entry.exists() else []
+    if damaged:
+        print(f"{len(damaged)} of {len(sources)} entries of the cache are not as they were written and are made again: "
+              f"{', '.join(damaged[:5])}{' and others' if len(damaged) > 5 else ''}.")
     missing = [name for name in sources if features.get(name) is None]
     batches = in_batches(missing, getattr(extractor, "batch", 1), effective_n_jobs(workers))
     done = Parallel(workers, return_as="generator")(
@@ -173,7 +178,7 @@ def _attempt_batch(paths, extractor, folder, parameters):
             if isinstance(result, Exception):
                 outcomes[i] = None, _sentence(result)
             else:
-                write(entries[i], result)
+                write(entries[i], result, content_hash(paths[i], Path(folder) / "hashes"))
     return [outcomes.get(i) or (entries[i], None) for i in range(len(paths))]
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from depnb.runs import write_atomically
+from depnb.files import write_atomically
 from depnb.simulation import face, interview, severity, vlog, vlog_corpus, voice
 from depnb.simulation.layouts import LAYOUTS, MARKER, VERSION, differences, write_tree
 

@@ -1,6 +1,7 @@
 """Simulated corpora, written in the folder layout of the real ones.
 
-A tree is complete when it holds `SIMULATED.json`: the generator's version, every argument, and the planted truth.
+A tree is complete when it holds `SIMULATED.json`: the generator's version, every argument, the planted truth, and a hash of
+every file, by which the marker vouches for them and for no other.
 The same arguments give the same bytes. Writing resumes after a kill, and two processes may ask for one tree.
 """
 
@@ -18,9 +19,11 @@ from filelock import FileLock
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from depnb.files import content_hash, settle, write_atomically
+from depnb.privacy import GENERATOR, MARKER
+from depnb.runs import move_aside
 from depnb.simulation import face, interview, severity, vlog_corpus, voice
 
-MARKER = "SIMULATED.json"
 VERSION = 1                     # raise when the same arguments give other bytes
 FOLDERS = {"train": "Training", "validation": "Development", "test": "Testing"}       # as the AVEC corpora name them
 
@@ -73,17 +76,21 @@ def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, 
 def write_tree(root, arguments, write, workers):
     """Have a tree written by write(folder, arguments, workers) -> planted truth, unless `root` holds it -> Path of it.
 
-    Raises ValueError when `root` holds something else.
+    A tree whose marker does not list its files, as they were written before it did, is moved aside and written anew. Raises
+    ValueError when `root` holds something else.
     """
     root = Path(root)
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.with_name(f".{root.name}.lock")):
         if (root / MARKER).exists():
-            written = json.loads((root / MARKER).read_text())["arguments"]
-            if written == arguments:
+            told = json.loads((root / MARKER).read_text())
+            if other := differences(told.get("arguments", {}), arguments):
+                raise ValueError(f"{root}: holds another simulated corpus ({other}). Choose another folder or remove this "
+                                 "one.")
+            if "files" in told:
                 return root
-            other = differences(written, arguments)
-            raise ValueError(f"{root}: holds another simulated corpus ({other}). Choose another folder or remove this one.")
+            print(f"{root.name} was written before {MARKER} vouched for every file: it is kept as {move_aside(root).name} "
+                  "and written anew.")
         if root.exists() and any(root.iterdir()):
             raise ValueError(f"{root}: is not empty and not a simulated corpus. Choose another folder.")
         part = root.with_name(f".{root.name}.part")
@@ -93,13 +100,19 @@ def write_tree(root, arguments, write, workers):
             part.mkdir(parents=True)
             stamp.write_text(json.dumps(arguments))
         truth = write(part, arguments, workers)
-        (part / MARKER).write_text(json.dumps({"generator": "depnb.simulation", "arguments": arguments, **truth},
-                                              indent=1, sort_keys=True))
         stamp.unlink()
+        vouch(part, {"generator": GENERATOR, "arguments": arguments, **truth})
         if root.exists():
             root.rmdir()
-        part.replace(root)
+        settle(part, root)
     return root
+
+
+def vouch(root, truth):
+    """Write the marker: the planted truth, and the content of every file under `root` as it is now."""
+    files = {p.relative_to(root).as_posix(): content_hash(p) for p in sorted(root.rglob("*"))
+             if p.is_file() and p != root / MARKER}
+    write_atomically(root / MARKER, json.dumps({**truth, "files": files}, indent=1, sort_keys=True))
 
 
 def differences(written, asked):

@@ -10,9 +10,11 @@ import pytest
 
 from depnb import corpora
 from depnb.corpora import daic_woz
-from depnb.corpora.corpus import MARKER, PHQ8
+from depnb.corpora.corpus import PHQ8
 from depnb.corpora.daic_woz import ITEMS
 from depnb.features import interview
+from depnb.privacy import MARKER
+from tests.trees import vouched
 
 HEADER = ("Participant_ID,PHQ8_Binary,PHQ8_Score,Gender,PHQ8_NoInterest,PHQ8_Depressed,PHQ8_Sleep,PHQ8_Tired,"
           "PHQ8_Appetite,PHQ8_Failure,PHQ8_Concentrating,PHQ8_Moving")
@@ -48,7 +50,7 @@ def root(tmp_path):
 
 def licensed(root):
     (root / MARKER).unlink()
-    return corpora.open("daic_woz", root)
+    return corpora.open("daic_woz", vouched(root))
 
 
 def rewrite(root, table, rows, header=HEADER):
@@ -95,7 +97,7 @@ class TestLayout:
     """Where files lie and what columns are called."""
 
     def test_sessions_and_parts(self, root):
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         table = corpus.sessions.set_index("session")
         assert table["split"].tolist() == ["train", "train", "validation", "validation", "test", "test"]
         assert table["gender"].tolist() == ["female", "male", "female", "female", "male", "female"]
@@ -114,20 +116,20 @@ class TestLayout:
         for path in root.iterdir():
             shutil.move(path, deep / "labels" if path.suffix == ".csv" else deep / "a" / "b" / path.name
                         if path.is_dir() else deep)
-        assert len(corpora.open("daic_woz", deep)) == 6
+        assert len(corpora.open("daic_woz", vouched(deep))) == 6
 
     def test_columns_are_found_whatever_their_spelling(self, root):
-        first = corpora.open("daic_woz", root).sessions
+        first = corpora.open("daic_woz", vouched(root)).sessions
         for name, change in (("train", str.upper), ("dev", lambda text: text.replace("PHQ8", "PHQ").replace(",", ", "))):
             path = root / f"{name}_split_Depression_AVEC2017.csv"
             path.write_text(change(path.read_text()) + ",,,,,,,,,,,\n \n")
         table = root / "full_test_split.csv"
         table.write_bytes(b"\xef\xbb\xbf" + table.read_text().replace("304,0", "304.0,0").encode())
-        assert corpora.open("daic_woz", root).sessions.equals(first)
+        assert corpora.open("daic_woz", vouched(root)).sessions.equals(first)
 
     def test_the_official_test_list_alone_gives_no_scores(self, root):
         (root / "full_test_split.csv").unlink()
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         assert len(corpus) == 4
         assert problems_of(corpus, "304") == ["no table gives a PHQ-8 total. Add full_test_split.csv, or complete the row."]
 
@@ -137,14 +139,14 @@ class TestLayout:
         for path in root.glob("*.csv"):
             path.unlink()
         with pytest.raises(FileNotFoundError, match=r"no split table found in it or below\. Expected full_test_split"):
-            corpora.open("daic_woz", root)
+            corpora.open("daic_woz", vouched(root))
 
     @pytest.mark.parametrize(("text", "said"), [("", "cannot be read as comma-separated"),
                                                 ("ID,PHQ8_Score\n300,3", "has the columns id, phq8_score; expected Part")])
     def test_tables_that_cannot_be_used(self, root, text, said):
         (root / "train_split_Depression_AVEC2017.csv").write_text(text)
         with pytest.raises(ValueError, match=rf"train_split_Depression_AVEC2017\.csv: {said}"):
-            corpora.open("daic_woz", root)
+            corpora.open("daic_woz", vouched(root))
 
 
 class TestScores:
@@ -152,14 +154,14 @@ class TestScores:
 
     def test_the_total_counts_against_the_binary_label(self, root):
         rewrite(root, "train", [a_row(300, 10, binary=0), a_row(301, 9, binary=1)])
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         assert corpus.sessions["label"].tolist()[:2] == [1, 0]
         assert problems_of(corpus) == ["the table calls the participant not depressed, but the total of 10 says otherwise "
                                        "(cut-off 10). The total counts."]
 
     def test_one_missing_item_follows_from_the_total(self, root):
         rewrite(root, "train", [a_row(300, 8, [1, 1, "", 1, 1, 1, 1, 1]), a_row(301, 5, [1, 1, "", 1, 1, 1, "", 0])])
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         table = corpus.sessions.set_index("session")
         assert table.loc["300", ITEMS].tolist() == [1] * 8
         assert table.loc["301", ITEMS].isna().all()
@@ -175,19 +177,19 @@ class TestScores:
         ("300,,,0,,,,,,,,", "no table gives a PHQ-8 total")])
     def test_scores_that_cannot_be(self, root, row, said):
         rewrite(root, "train", [row, a_row(301, 3)])
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         assert "300" not in set(corpus.sessions["session"])
         assert said in problems_of(corpus)[0]
         assert len(corpus) == 5
 
     def test_a_participant_in_two_splits(self, root):
         rewrite(root, "dev", [a_row(300, 3), a_row(303, 24)])
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         assert "listed in dev_split_Depression_AVEC2017.csv and train_split_" in problems_of(corpus)[0]
 
     def test_a_gender_that_is_none(self, root):
         rewrite(root, "train", [a_row(300, 3, gender=2), a_row(301, 3)])
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         assert corpus.sessions["gender"].iloc[0] == "unknown"
         assert "gives no gender of 0 (female) or 1 (male)" in problems_of(corpus)[0]
 
@@ -197,7 +199,7 @@ class TestFiles:
 
     def test_folder_without_row_and_row_without_folder(self, root):
         rewrite(root, "train", [a_row(301, 3), a_row(399, 4)])
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         assert len(corpus) == 5
         assert problems_of(corpus) == ["the folder 300_P has no row in a split table, so its score is unknown. Add the "
                                        "table that lists it, or remove the folder."]
@@ -206,21 +208,21 @@ class TestFiles:
 
     def test_missing_transcript(self, root):
         (root / "300_P/300_TRANSCRIPT.csv").unlink()
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         assert len(corpus) == 5
         assert problems_of(corpus) == ["there is no 300_TRANSCRIPT.csv in 300_P. Copy it again from the corpus."]
 
     def test_missing_modalities(self, root):
         (root / "300_P/300_AUDIO.wav").unlink()
         (root / "301_P/301_CLNF_gaze.txt").unlink()
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         assert corpus.modalities().loc[["300", "301"]].to_numpy().tolist() == [[True, False, True], [False, True, True]]
         assert problems_of(corpus) == ["there is no 300_AUDIO.wav; the audio modality is missing."]
         assert problems_of(corpus, "301") == ["there is no 301_CLNF_gaze.txt; the visual modality is missing."]
         assert daic_woz.interviews(corpus)["300"]["audio"] is None
 
     def test_files_found_faulty_later(self, root):
-        corpus = corpora.open("daic_woz", root)
+        corpus = corpora.open("daic_woz", vouched(root))
         corpus.exclude({"300/audio": "silent.", "301/transcript": "empty."})
         assert "301" not in set(corpus.sessions["session"])
         assert not corpus.modalities().loc["300", "audio"]
@@ -250,7 +252,7 @@ class TestReleasedCorpus:
         assert corpus.problems["problem"].str.contains("ends two minutes before the sound").sum() == 1
 
     def test_a_simulated_tree_has_none_of_them(self, real):
-        corpus = corpora.open("daic_woz", real)
+        corpus = corpora.open("daic_woz", vouched(real))
         assert len(corpus) == 20
         assert all(corpus[s].timing == {"shift": 0.0, "skip": []} for s in corpus.sessions["session"])
 
@@ -263,7 +265,7 @@ class TestReleasedCorpus:
         corpus.note({next(f for f in corpus.files() if f.endswith("/gaze")): "a face in 12% of the frames."})
         tables = [corpus.sessions.drop(columns=["score"]), corpus.problems, corpus.recordings().drop(columns="score")]
         shown = "".join(t.to_csv(index=False) for t in tables) + repr(list(corpus.files())) + repr(corpus.modalities())
-        assert not re.search(r"(?<![\d.])[3-9]\d\d(?!\d)", re.sub(r"[SP]-[0-9a-f]{8}", "", shown)), shown
+        assert not re.search(r"(?<![\d.])[3-9]\d\d(?!\d)", re.sub(r"[SP]-[0-9a-f]{10}", "", shown)), shown
         assert "S-" in shown
         assert "_TRANSCRIPT.csv" in shown
 

@@ -10,9 +10,11 @@ import pytest
 
 from depnb import corpora
 from depnb.corpora import lmvd
-from depnb.corpora.corpus import MARKER, by_gender
+from depnb.corpora.corpus import by_gender
 from depnb.features import vlog
+from depnb.privacy import MARKER
 from tests.conftest import ROOT
+from tests.trees import vouched
 
 IDS = ["001", "002", "003", "0602", "0603", "0604"]
 
@@ -37,7 +39,7 @@ def root(tmp_path):
 
 
 def opened(root):
-    return corpora.open("lmvd", root)
+    return corpora.open("lmvd", vouched(root))
 
 
 def the_problem(corpus, session):
@@ -120,7 +122,7 @@ class TestCorpus:
         (root / "visual/001_visual.npy").unlink()
         corpus = opened(root)
         shown = corpus.sessions.to_csv() + corpus.problems.to_csv()
-        assert not re.search(r"\b0\d\d(?!\d{5})\b|0602", re.sub(r"[SP]-\w{8}", "", shown))
+        assert not re.search(r"\b0\d\d(?!\d{5})\b|0602", re.sub(r"[SP]-\w{10}", "", shown))
 
 
 @pytest.fixture
@@ -202,12 +204,16 @@ class TestExtract:
         made = tmp_path / "visual"
         assert lmvd.main(["extract", str(folder), str(made), "--workers", "1"]) == 1
         assert sorted(str(p.relative_to(made)) for p in made.rglob("*") if p.is_file()) == [
-            "002_visual.npy", "depressed/001_visual.npy"]
+            "002_visual.npy", "depressed/001_visual.npy", "private.log"]
         np.testing.assert_array_equal(np.load(made / "002_visual.npy"), lmvd.landmarks(folder / "002.csv"))
         said = capsys.readouterr().out.splitlines()
-        assert f"{folder / 'bad.csv'}: its cells are separated by ';'" in said[2]
-        assert said[0] == f"{folder / '002.csv'}: 1 of 6 rows are zeros: OpenFace found no face there."
+        assert said[0] == "fewer than five: … of … rows are zeros: OpenFace found no face there."
+        assert said[1].startswith("fewer than five: its cells are separated by …;")
+        assert said[2] == f"Which files these are stands in {made / 'private.log'}, which is for your eyes: it names them."
         assert said[3] == f"2 arrays written to {made}, 0 were there already, 1 failed."
+        log = (made / "private.log").read_text()
+        assert "002.csv\t1 of 6 rows are zeros: OpenFace found no face there.\n" in log
+        assert re.search(r"(?m)^bad\.csv\tits cells are separated by ';'", log)
 
     def test_arrays_that_exist_are_left_alone_unless_told(self, openface, tmp_path, capsys):
         folder, made = openface[0], tmp_path / "visual"

@@ -1,6 +1,7 @@
 """The cache: whole or absent, shared, resumable."""
 
 import errno
+import json
 import multiprocessing
 import os
 import time
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from depnb.features import store
+from depnb.files import content_hash
 
 CALLS = "calls.txt"
 
@@ -108,12 +110,38 @@ def test_large_arrays_are_memory_mapped_and_pickles_refused(tmp_path):
     assert not (tmp_path / "x/object").exists()
 
 
-def test_a_damaged_entry_is_made_again(files, tmp_path):
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+
+
+DAMAGE = {"half": lambda entry: (entry / "values.npy").write_bytes(b"\x93NUMPY half"),
+          "a bit": lambda entry: flip(entry / "values.npy"),
+          "zeroes": lambda entry: (entry / "values.npy").write_bytes(bytes((entry / "values.npy").stat().st_size)),
+          "an array gone": lambda entry: (entry / "values.npy").unlink(),
+          "an array more": lambda entry: np.save(entry / "more.npy", np.zeros(2)),
+          "checksums gone": lambda entry: (entry / store.NOTE).unlink(),
+          "checksums zeroed": lambda entry: (entry / store.NOTE).write_bytes(bytes(20))}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_entry_is_made_again_and_named(files, tmp_path, how, capsys):
     entry = store.cached(files["f1"], double, tmp_path / "cache")
-    (entry / "values.npy").write_bytes(b"\x93NUMPY half")
+    DAMAGE[how](entry)
     assert store.read(entry) is None
-    found, _ = store.extract({"f1": files["f1"]}, double, tmp_path / "cache", workers=1)
+    found, _ = store.extract(files, double, tmp_path / "cache", workers=1)
     np.testing.assert_array_equal(found["f1"]["values"], [2, 4])
+    assert list(found["f1"]) == ["values"]
+    assert capsys.readouterr().out == ("1 of 4 entries of the cache are not as they were written and are made again: "
+                                       f"double/{entry.name}.\n")
+    store.extract(files, double, tmp_path / "cache", workers=1)
+    assert capsys.readouterr().out == ""
+
+
+def test_an_entry_knows_what_it_was_made_of(files, tmp_path):
+    entry = store.cached(files["f1"], double, tmp_path / "cache")
+    assert json.loads((entry / store.NOTE).read_text())["source"] == content_hash(files["f1"])
 
 
 def test_a_full_disk_is_said_once_and_loses_nothing(files, tmp_path, monkeypatch):

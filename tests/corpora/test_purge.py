@@ -1,0 +1,141 @@
+"""Whatever was derived from a corpus goes, and nothing else."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from depnb import corpora, privacy, runs
+from depnb.corpora import purge
+from depnb.features import store
+from depnb.files import content_hash
+
+
+def first_bytes(path):
+    """An extractor."""
+    return {"values": np.frombuffer(path.read_bytes()[:100], np.uint8)}
+
+
+first_bytes.version = 1
+
+
+def a_run(folder, corpus=None, **parameters):
+    """A finished run as far as files go."""
+    run = runs.Run.start("cfrafn", {"data_root": "auto", "run_dir": str(folder), "resume": True, "seed": 0} | parameters)
+    if corpus:
+        run.use(corpus)
+    run.save("predictions.csv", "session\n")
+    run.save("metrics.json", "{}")
+    (run.folder / "figures/a.png").write_bytes(b"a")
+    return run.folder
+
+
+@pytest.fixture
+def two(voices, tmp_path, monkeypatch):
+    """Two licensed corpora with features, a run each, and the repository's runs: (cache, {name: (root, run)})."""
+    monkeypatch.setattr(runs, "root", lambda: tmp_path / "repository")
+    made = {}
+    for number, name in enumerate(("mine", "other")):
+        root = shutil.copytree(voices, tmp_path / name)
+        (root / privacy.MARKER).unlink()
+        for path in root.glob("*/*.wav"):
+            path.write_bytes(path.read_bytes() + bytes([number, 0]))
+        corpus = corpora.open("speech_folder", root, tmp_path / "cache")
+        store.extract(corpus.files(), first_bytes, tmp_path / "cache", workers=1)
+        made[name] = root, a_run(tmp_path / f"results/{name}", corpus, data_root=str(root))
+    return tmp_path / "cache", made
+
+
+def state(folder):
+    return {p: p.stat().st_mtime_ns for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_all_of_one_corpus_goes_and_nothing_of_another(two, tmp_path, capsys):
+    cache, made = two
+    (root, run), (other, others_run) = made.values()
+    entries = set((cache / "first_bytes").iterdir())
+    before = state(root) | state(other) | state(others_run)
+    purge.main([str(root), "--cache", str(cache)])
+    told = capsys.readouterr().out
+    assert not run.exists()
+    assert str(run) in told
+    assert "were removed. The corpus and the key of pseudonyms" in told
+    left = set((cache / "first_bytes").iterdir())
+    assert len(left) == len(entries) / 2
+    assert {json.loads((e / store.NOTE).read_text())["source"] for e in left} == {
+        content_hash(p) for p in other.glob("*/*.wav")}
+    hashes = {note.read_text() for note in (cache / "hashes").iterdir()}
+    assert not hashes & {content_hash(p) for p in root.glob("*/*.wav")}
+    assert state(root) | state(other) | state(others_run) == before
+    assert (cache / privacy.KEY).exists()
+    assert purge.purge(root, cache) == ([], [])
+
+
+def test_a_corpus_that_is_gone_leaves_nothing_behind(two):
+    cache, made = two
+    for root, run in made.values():
+        shutil.rmtree(root)
+        purge.purge(root, cache)
+        assert not run.exists()
+    assert {p.name for p in cache.rglob("*") if p.is_file()} == {privacy.KEY, "pseudonyms.lock"}
+
+
+def test_a_folder_above_the_corpora_takes_all(two, tmp_path):
+    cache, made = two
+    purge.purge(tmp_path, cache)
+    assert not any(run.exists() for _, run in made.values())
+    assert all(root.exists() for root, _ in made.values())
+
+
+def test_runs_moved_aside_and_runs_that_only_name_the_folder_go_too(two, tmp_path):
+    cache, made = two
+    root, run = made["mine"]
+    aside = shutil.copytree(run, run.with_name("mine.replaced-1"))
+    named = a_run(tmp_path / "repository/runs/cfrafn/x", data_root=str(root))
+    asked = a_run(tmp_path / "repository/runs/predict/y", input=str(root / "voices_0"))
+    plain = a_run(tmp_path / "repository/runs/cfrafn/z")
+    other = a_run(tmp_path / "repository/runs/cfrafn/w", data_root=str(root) + "_more")
+    purge.purge(root, cache)
+    assert not any(folder.exists() for folder in (aside, named, asked))
+    assert plain.exists()
+    assert other.exists()
+
+
+def test_what_a_run_did_not_write_stays_and_is_named(two, tmp_path, capsys):
+    cache, made = two
+    root, run = made["mine"]
+    (run / "thesis.tex").write_text("years of work")
+    torn = cache / "first_bytes/.part-x"
+    torn.mkdir()
+    purge.main([str(root), "--cache", str(cache)])
+    assert [p.name for p in run.iterdir()] == ["thesis.tex"]
+    told = capsys.readouterr().out
+    for path in (run / "thesis.tex", torn):
+        assert f"{path}: cannot be judged" in told
+        assert path.exists()
+
+
+def test_dry_only_tells(two):
+    cache, made = two
+    root, run = made["mine"]
+    before = state(cache), state(run)
+    gone, _ = purge.purge(root, cache, dry=True)
+    assert run in gone
+    assert (state(cache), state(run)) == before
+
+
+def test_without_a_cache(tmp_path):
+    with pytest.raises(SystemExit, match=r"no such folder\. Give the cache_dir of your runs with --cache"):
+        purge.main([str(tmp_path), "--cache", str(tmp_path / "no")])
+
+
+def test_parameters_of_any_shape_are_read(tmp_path, two):
+    cache, _ = two
+    file = tmp_path / "repository/runs/cfrafn/odd/params.yaml"
+    file.parent.mkdir(parents=True)
+    for content in ({}, {"data_root": None}, {"data_root": 3, "input": ["a"]}):
+        file.write_text(yaml.safe_dump(content))
+        purge.purge(tmp_path / "nowhere", cache)
+    assert file.exists()
