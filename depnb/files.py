@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import zlib
 from pathlib import Path
 
 MANY = 64           # files: from here on the whole disk is flushed at once, which costs as much as a few files
@@ -51,34 +52,52 @@ def flush(path):
         os.close(handle)
 
 
+def made(cache):
+    """The folder of a cache, made for its owner alone if it is not there: faces will lie in it."""
+    cache = Path(cache)
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(mode=0o700, exist_ok=True)
+    return cache
+
+
 _known = {}                         # of this process
 
 
 def content_hash(path, memo=None):
-    """SHA-256 of a file, or of a folder's file names and contents; remembered by size and time, in folder `memo` too."""
+    """SHA-256 of a file, or of a folder's file names and contents.
+
+    It is remembered, in a folder `memo` of the cache too, under what the system says of the files: size, times, number.
+    """
     path = Path(path)
     parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    state = json.dumps([[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in parts])
-    name = hashlib.sha256(f"{path.resolve()} {state}".encode()).hexdigest()
+    seen = [(p.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for p in parts for s in [p.stat()]]
+    name = hashlib.sha256(f"{path.resolve()} {json.dumps(seen)}".encode()).hexdigest()
     if name not in _known:
         note = memo and Path(memo) / name
-        if note and note.exists() and len(text := note.read_text()) == 64:
-            _known[name] = text
+        if note and note.exists() and (text := note.read_text()) == signed(text[:64]):
+            _known[name] = text[:64]
         else:
             _known[name] = _hash(path, parts)
             if note:
-                note.parent.mkdir(parents=True, exist_ok=True)
+                made(note.parent.parent)
+                note.parent.mkdir(exist_ok=True)
                 part = note.with_suffix(f".{os.getpid()}")  # not flushed: a lost or torn note is made again
-                part.write_text(_known[name])
+                part.write_text(signed(_known[name]))
                 part.replace(note)
     return _known[name]
 
 
+def signed(digest):
+    """A hash with a checksum of its own, as a note holds it."""
+    return f"{digest} {zlib.crc32(digest.encode()):08x}"
+
+
 def _hash(path, parts):
+    if path.is_dir():               # names and contents, each closed off from the next
+        told = [[p.relative_to(path).as_posix(), _hash(p, [p])] for p in parts]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
     digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.name.encode() if path.is_dir() else b"")
-        with part.open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()

@@ -36,15 +36,19 @@ def axes_or_new(ax, size=(3.6, 3.2)):
     return ax if ax is not None else plt.subplots(figsize=size)[1]
 
 
-def bars(ax, values, edges, restricted, **look):
-    """Bars of a histogram on given axes, stacked for several. On a restricted corpus those of fewer than five are left out.
+def bars(ax, values, edges, people=None, **look):
+    """Bars of a histogram on given axes, stacked for several. Of a restricted corpus those of fewer than five are left out.
 
-    values: (n,) or a list of them; edges: of the bins; look: as `Axes.hist` takes it.
+    values: (n,) or a list of them; edges: of the bins; people: who each value is of, likewise, of a restricted corpus;
+    look: as `Axes.hist` takes it.
     """
-    several = values if isinstance(values, list) else [values]
+    several, whose = (x if isinstance(x, list) else [x] for x in (values, people))
     counts = [np.histogram(v, edges)[0] for v in several]
-    if restricted:
-        counts = [np.where(count < privacy.FEWEST, 0, count) for count in counts]
+    if people is not None:
+        bins = [np.clip(np.searchsorted(edges, v, "right") - 1, 0, len(edges) - 2) for v in several]
+        distinct = [[len(set(np.asarray(who)[b == i])) for i in range(len(edges) - 1)]
+                    for who, b in zip(whose, bins, strict=True)]
+        counts = [np.where(np.array(d) < privacy.FEWEST, 0, c) for d, c in zip(distinct, counts, strict=True)]
         drawn = np.flatnonzero(np.sum(counts, 0))           # the axis ends there: it is not to show how far others reach
         first, last = (drawn[0], drawn[-1] + 1) if len(drawn) else (0, 1)
         counts, edges = [count[first:last] for count in counts], edges[first:last + 1]
@@ -56,7 +60,8 @@ def bars(ax, values, edges, restricted, **look):
 def score_histogram(sessions, scale, corpus, restricted=False, ax=None):
     """How many sessions have which score, with the clinical cut-off."""
     ax = axes_or_new(ax, (4.2, 2.4))
-    bars(ax, sessions["score"], np.arange(scale.low, scale.high + 4, 3) - 0.5, restricted, color=BLUE, edgecolor="white")
+    bars(ax, sessions["score"], np.arange(scale.low, scale.high + 4, 3) - 0.5,
+         sessions["participant"] if restricted else None, color=BLUE, edgecolor="white")
     ax.axvline(scale.cutoff - 0.5, color=ORANGE, ls="--", label=f"cut-off {scale.cutoff}")
     ax.legend(frameon=False)
     ax.set(xlabel=f"{scale.name} total", ylabel="sessions", title=corpus)
@@ -111,9 +116,11 @@ def predicted_vs_true(people, scale, corpus, constant=None, restricted=False, ax
 
     On a restricted corpus a dot is the mean of at least five participants, neighbours by true score.
     """
+    if restricted and len(people) < privacy.FEWEST:
+        raise ValueError(f"a picture of {privacy.FEWER} people of a licensed corpus; it would show each.")
     if restricted:
         groups = np.array_split(people.sort_values(["y_true", "y_pred"])[["y_true", "y_pred"]].to_numpy(),
-                                max(1, len(people) // privacy.FEWEST))
+                                len(people) // privacy.FEWEST)
         people = pd.DataFrame([g.mean(0) for g in groups], columns=["y_true", "y_pred"])
     ax = axes_or_new(ax, (3.6, 3.4))
     ax.plot([scale.low, scale.high], [scale.low, scale.high], ":", color=GREY, label="perfect")
@@ -272,10 +279,10 @@ def signed_bars(values, label, corpus, ax=None):
     return ax
 
 
-def histogram(values, label, corpus, line=None, limits=None, restricted=False, ax=None):
-    """How often which value occurs; line: (name, x)."""
+def histogram(values, label, corpus, line=None, limits=None, people=None, ax=None):
+    """How often which value occurs; line: (name, x); people: who each value is of, of a restricted corpus."""
     ax = axes_or_new(ax, (4.2, 2.4))
-    bars(ax, values, np.histogram_bin_edges(values, 30, limits), restricted, color=BLUE, edgecolor="white")
+    bars(ax, values, np.histogram_bin_edges(values, 30, limits), people, color=BLUE, edgecolor="white")
     if line:
         ax.axvline(line[1], color=ORANGE, ls="--", label=line[0])
         ax.legend(frameon=False)

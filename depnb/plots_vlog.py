@@ -33,13 +33,17 @@ def tracks(panels, planted, corpus, restricted=False):
     return axes[:, 0]
 
 
-def lengths(frames, bounds, corpus, restricted=False, ax=None):
-    """Histogram of lengths in minutes by group. frames: name -> (n,) seconds; bounds: name -> seconds, drawn as lines."""
+def lengths(frames, bounds, corpus, people=None, ax=None):
+    """Histogram of lengths in minutes by group.
+
+    frames: name -> (n,) seconds; bounds: name -> seconds, drawn as lines; people: name -> who, of a restricted corpus.
+    """
     ax = axes_or_new(ax, (5.2, 2.6))
     minutes = [np.asarray(seconds) / 60 for seconds in frames.values()]
     longest = max(map(max, minutes))
     step = next(s for s in (0.1, 0.25, 0.5, 1, 2, 5, 10, np.inf) if longest / s <= 30)
-    bars(ax, minutes, np.arange(0, longest + step, step), restricted, label=list(frames), color=LINES[:len(frames)])
+    bars(ax, minutes, np.arange(0, longest + step, step), people and list(people.values()), label=list(frames),
+         color=LINES[:len(frames)])
     for (name, second), style in zip(bounds.items(), ("--", ":"), strict=False):
         ax.axvline(second / 60, color=ORANGE, ls=style, label=name)
     ax.set(xlabel="length (minutes)", ylabel="count", title=corpus)

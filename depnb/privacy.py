@@ -8,15 +8,17 @@ from which folder, so that `python -m depnb.corpora.purge` can remove it.
 import hashlib
 import hmac
 import json
+import os
 import re
 import secrets
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock
 
-from depnb.files import content_hash, write_atomically
+from depnb.files import content_hash, made, write_atomically
 
 MARKER = "SIMULATED.json"           # in the root of a simulated tree; a tree without it counts as licensed
 GENERATOR = "depnb.simulation"
@@ -25,6 +27,10 @@ REGISTRY = "derived"                # folder in the cache: a file for every fold
 FEWEST, FEWER = 5, "fewer than five"        # people that a printed group must have
 # Of a run on a licensed corpus: rows by person, by which a label table could name people.
 IDENTIFYING = ("predictions.csv", "attributions.csv", "weights.csv", "private.log")
+MASKED = (r"(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)", r'"(?:[^"\\]|\\.)*"',            # what is quoted
+          r"(?<![\w.])/\S+/\S*", r"\b[A-Za-z]:\\\S+", r"\S+/\S+\.\w+",           # paths
+          r"\S+\.(?:wav|flac|mp3|ogg|m4a|mp4|avi|mov|mkv|webm|jpe?g|png|bmp|npy|npz|txt)\b",
+          r"(?<!PHQ-)\b\w*\d\w*(?:[.,:]\d\w*)*")                                 # numbers
 HERE = secrets.token_bytes(32)      # the key of a process that is given no cache
 
 
@@ -45,31 +51,23 @@ def terms(root, cache=None):
     return Terms(truth, remark, key, Path(cache) if cache else None)
 
 
-def made(cache):
-    """The folder of a cache, made for its owner alone if it is not there: faces will lie in it."""
-    cache = Path(cache)
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.mkdir(mode=0o700, exist_ok=True)
-    return cache
-
-
 def vouched(root, memo=None):
     """What the marker under `root` says, if it vouches for every file there -> (planted truth or None, why it does not).
 
     memo: folder that remembers hashes.
     """
     root, marker = Path(root), Path(root) / MARKER
-    if not marker.exists():
+    if not os.path.lexists(marker):
         return None, ""
     otherwise = "so this folder counts as licensed. Have depnb.simulation write it anew, or remove the marker."
     try:
-        told = json.loads(marker.read_text())
+        told = json.loads("" if marker.is_symlink() else marker.read_text())
         if told["generator"] != GENERATOR or not told["arguments"] or not told["files"]:
             raise ValueError
         listed = told.pop("files")
         files = [p for p in root.rglob("*") if p != marker and (p.is_symlink() or not p.is_dir())]
         others = sum(p.is_symlink() or listed.get(p.relative_to(root).as_posix()) != content_hash(p, memo) for p in files)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, f"{MARKER} is none that depnb's simulator writes today (it lists the files it vouches for), {otherwise}"
     if others:
         return None, (f"{MARKER} does not vouch for {others} of {len(files)} files, which were added or changed since, "
@@ -125,10 +123,34 @@ def masked(sentence, *names):
     paths = [Path(str(name)) for name in names]
     for name in sorted({*map(str, names), *(p.name for p in paths), *(p.stem for p in paths)} - {""}, key=len, reverse=True):
         sentence = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "…", sentence)
-    for text in (r"(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)", r'"(?:[^"\\]|\\.)*"',        # what is quoted
-                 r"(?<![\w.])/\S+/\S*", r"(?<!PHQ-)\b\w*\d\w*(?:[.,:]\d\w*)*"):     # paths, numbers
+    for text in MASKED:
         sentence = re.sub(text, "…", sentence)
     return sentence
+
+
+def discreet(error, root, cache=None):
+    """An error met while a licensed corpus is opened, without what it may say of people.
+
+    Our sentences begin with the folder, or name a parameter; of the path of a table its last part is kept. Of errors of
+    libraries, whose sentences are not ours, only the type is. The error in full goes to private.log in the cache, for the
+    owner alone.
+    """
+    kind, (place, colon, rest) = type(error), str(error).partition(": ")
+    ours = kind in (ValueError, FileNotFoundError) and len(error.args) == 1 and place.startswith((str(root), "pattern "))
+    table = Path(place).name if place.startswith(str(root)) and place != str(root) else ""
+    sentence = f"{root}{f'/{table}' if table else ''}{colon}{rest}" if ours else f"{root}: cannot be read ({kind.__name__})."
+    if ours and place.startswith("pattern "):
+        sentence = str(error)
+    if cache:
+        log = made(cache) / "private.log"
+        write_atomically(log, "".join(traceback.format_exception(error)), private=True)
+        sentence += f" In full, with the names: {log}, which is for your eyes."
+    return (kind if ours else ValueError)(sentence)
+
+
+def plain(text):
+    """Text of a corpus as a page may show it: letters, digits and a few signs, nothing that could be markup."""
+    return re.sub(r"[^\w .,;:'\"()/+@=%…–-]", "\N{REPLACEMENT CHARACTER}", str(text))
 
 
 def rounded_up(sentence):

@@ -84,6 +84,11 @@ def parameters(namespace):
     return values
 
 
+# What makes up a run, beside figures and what is identifying.
+GIVEN = ("params.yaml", "provenance.json", "metrics.json", "SHA256SUMS", "history.csv", "checkpoint.safetensors",
+         "scaler.json", "metrics.csv", "metrics_meanstd.csv", "costs.csv")
+
+
 def move_aside(folder):
     """Rename a folder that must make room, to the first free <name>.replaced-<i> beside it -> its new path."""
     candidates = (folder.with_name(f"{folder.name}.replaced-{i}") for i in itertools.count(1))
@@ -109,6 +114,10 @@ class Run:
         name = hashlib.sha256(json.dumps(identity(parameters), sort_keys=True).encode()).hexdigest()[:10]
         folder = path(parameters["run_dir"] if parameters["run_dir"] != "auto" else f"runs/{paper}/{name}")
         run = cls(folder)
+        cache = parameters.get("cache_dir")
+        if cache and path(cache).resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"cache_dir {cache}: lies in the run's folder, which may be given away; the cache holds faces "
+                             "and the key of pseudonyms. Put it elsewhere.")
         if run.complete or (folder / "params.yaml").exists():
             refused = run.complete and verify.refusal(folder)
             usable = not refused and parameters["resume"] and identity(run.parameters) == identity(parameters) and (
@@ -145,10 +154,12 @@ class Run:
         if known and known["fingerprint"] != corpus.fingerprint:
             print(f"The interrupted run in {self.folder.name} was begun on other data and is kept as "
                   f"{move_aside(self.folder).name}; this one starts anew.")
-        self._begin(facts | {"corpus": corpus_facts(corpus)}, parameters)
+        self._begin(facts | {"corpus": corpus_facts(corpus), "identifying": identifying(corpus.restricted)}, parameters)
 
     def stands_on(self, source, cache):
-        """Have the cache remember that this run reads a file or a folder that was not opened as a corpus."""
+        """Begin to read a file or a folder that is no corpus; the cache remembers that this run does."""
+        self.restricted = not privacy.simulated(source, Path(cache) / "hashes")
+        self._begin(self.provenance | {"identifying": identifying(self.restricted)}, self.parameters)
         files = [p for p in Path(source).rglob("*") if p.is_file()] if Path(source).is_dir() else [Path(source)]
         contents = (content_hash(p, Path(cache) / "hashes") for p in files)
         privacy.derived_from(cache, source, contents, [self.folder])
@@ -195,6 +206,10 @@ class Run:
             self._check(corpus)
             return
         self.restricted = corpus.restricted
+        tested = predictions.loc[predictions["split"] == "test", "participant"].nunique()
+        if self.restricted and tested < privacy.FEWEST:
+            raise ValueError(f"run {self.name}: its test part has {privacy.FEWER} people, and of a licensed corpus nothing "
+                             "is told about so few. Nothing was written; choose another split.")
         self.save("predictions.csv", predictions.to_csv(index=False, float_format="%.6f"))
         write_atomically(self.folder / "provenance.json",
                          json.dumps(provenance(self, corpus, device, training_seconds), indent=1))
@@ -246,7 +261,7 @@ def provenance(run, corpus, device, training_seconds):
     """What produced a run, without a path or a name of the machine."""
     return {
         **run.provenance, "run": run.name, "seed": run.parameters["seed"], "hardware": hardware(device),
-        "corpus": corpus_facts(corpus), "identifying": list(privacy.IDENTIFYING) if corpus.restricted else [],
+        "corpus": corpus_facts(corpus), "identifying": identifying(corpus.restricted),
         "training_seconds": round(training_seconds, 1), "wall_seconds": round(time.perf_counter() - run.began, 1),
         "peak_memory_mb": round(peak_memory() / 1e6),
     }
@@ -260,8 +275,13 @@ def corpus_facts(corpus):
             "sessions": len(corpus), "participants": int(corpus.sessions["participant"].nunique())}
 
 
+def identifying(restricted):
+    """The files of a run that have rows by person."""
+    return list(privacy.IDENTIFYING) if restricted else []
+
+
 def export(folder, target):
-    """Copy a finished run without what is identifying -> names left out.
+    """Copy a finished run, what makes up a run and nothing else, without what is identifying -> names left out.
 
     What is copied is as the run left it, its SHA256SUMS too, so that the owner can prove later which predictions stand
     behind the metrics. Raises FileNotFoundError without a finished run, FileExistsError when there is a target already.
@@ -271,13 +291,14 @@ def export(folder, target):
         raise FileNotFoundError(f"{folder}: no finished run there. Give the folder of one, as runs/sta_drn/quick.")
     if target.exists():
         raise FileExistsError(f"{target}: is there already. Give a folder that is not.")
-    facts = Run(folder).provenance
-    private = privacy.IDENTIFYING if not facts["corpus"]["simulated"] else ()
-    left = [name for name in private if (folder / name).exists()]
+    private = identifying(not Run(folder).provenance["corpus"]["simulated"])
+    names = [name for name in (*GIVEN, *privacy.IDENTIFYING) if (folder / name).is_file() and name not in private]
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    shutil.copytree(folder, part, ignore=lambda _, names: [n for n in names if n in private or n.startswith(".")])
+    (part / "figures").mkdir(parents=True)
+    for name in (*names, *(f"figures/{p.name}" for p in sorted((folder / "figures").glob("*.png")))):
+        shutil.copyfile(folder / name, part / name)
     settle(part, target)
-    return left
+    return sorted(p.name for p in folder.iterdir() if p.name not in (*names, "figures"))
 
 
 def origin(paper):
@@ -431,8 +452,8 @@ def main(arguments=None):
         left = export(given.run, given.target)
     except OSError as error:
         raise SystemExit(str(error)) from None
-    print(f"{given.target}: written, without {', '.join(left) or 'leaving anything out'}. params.yaml names your folders; "
-          "trained weights may reveal whom they were trained on (see the guide).")
+    print(f"{given.target}: written{', without ' if left else ''}{', '.join(left)}. params.yaml names your folders; trained "
+          "weights may reveal whom they were trained on (see the guide).")
 
 
 if __name__ == "__main__":

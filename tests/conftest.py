@@ -213,8 +213,9 @@ def executed(whole, heard, interviewed, vlogged, evidence, taught, tmp_path_fact
 def built(executed, tmp_path_factory):
     """Folder of the pages of the book, built around those small runs. Do not change it."""
     source = tmp_path_factory.mktemp("book")
-    for name in ("_config.yml", "_toc.yml"):
+    for name in ("_config.yml", "_toc.yml", "pyproject.toml"):
         shutil.copy(ROOT / name, source)
+    shutil.copytree(ROOT / "params", source / "params")         # the ledger offers its files for download
     shutil.copytree(ROOT / "depnb", source / "depnb", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "benchmarks/results", source / "benchmarks/results")
     shutil.copytree(ROOT / "book", source / "book", ignore=shutil.ignore_patterns("_executed", "__pycache__"))

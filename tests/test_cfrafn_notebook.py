@@ -162,8 +162,8 @@ class TestPredict:
         assert "broken.wav" in (tmp_path / "a/run/private.log").read_text()
         said = texts(execute(tmp_path / "b", notebook="predict", **given, show_names=True))
         assert "anna 3.wav" in said
-        assert "&lt;img src=x&gt;.wav" in said
-        assert "<img src=x>" not in said
+        assert "\\ufffdimg src=x\\ufffd.wav" in said        # as JSON writes it: what could be markup is replaced
+        assert "img src=x>" not in said
 
     def test_a_video(self, whole, tree, cache, tmp_path):
         video = sorted(tree.rglob("*.mp4"))[0]

@@ -84,13 +84,25 @@ class TestHash:
         assert files.content_hash(file, memo) == first
         monkeypatch.undo()
         file.write_bytes(b"two")
-        os.utime(file, ns=(1, 1))                                   # same size, another time
         assert files.content_hash(file, memo) != first
 
     def test_a_torn_note_is_made_again(self, tmp_path, monkeypatch):
         file, memo = tmp_path / "a.bin", tmp_path / "memo"
         file.write_bytes(b"one")
         first = files.content_hash(file, memo)
-        next(memo.iterdir()).write_text("")
-        monkeypatch.setattr(files, "_known", {})
-        assert files.content_hash(file, memo) == first
+        note = next(memo.iterdir())
+        for torn in ("", "0" * 64, first, first[:-1] + "0 00000000", "\0" * 73):
+            note.write_text(torn)
+            monkeypatch.setattr(files, "_known", {})
+            assert files.content_hash(file, memo) == first
+
+    def test_names_and_contents_of_a_folder_are_told_apart(self, tmp_path):
+        for folder, name, content in (("x", "a", "bc"), ("y", "ab", "c")):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / name).write_text(content)
+        assert files.content_hash(tmp_path / "x") != files.content_hash(tmp_path / "y")
+
+    def test_the_cache_that_remembers_is_the_owners(self, tmp_path):
+        (tmp_path / "a.bin").write_bytes(b"one")
+        files.content_hash(tmp_path / "a.bin", tmp_path / "deep/cache/hashes")
+        assert (tmp_path / "deep/cache").stat().st_mode & 0o777 == 0o700

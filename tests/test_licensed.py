@@ -23,6 +23,7 @@ from bs4 import BeautifulSoup
 from depnb import privacy, runs, verify
 from depnb.corpora.purge import purge
 from depnb.files import content_hash
+from depnb.simulation import interview, severity
 from depnb.simulation.layouts import simulate
 from tests.conftest import ROOT
 from tests.papermilled import execute
@@ -31,7 +32,7 @@ from tests.test_real_data import page as report_of_real_data
 
 PSEUDONYM = re.compile(r"\b[PS]-[0-9a-f]{8,}\b")
 LAYOUTS = {"sta_drn": ("avec2014", {"participants": 24, "seconds": 1.2}),
-           "cfrafn": ("speech_folder", {"participants": 24, "seconds": 4}),
+           "cfrafn": ("speech_folder", {"participants": 48, "seconds": 4}),
            "aafn": ("daic_woz", {"participants": 24, "seconds": 16}),
            "dynmultidep": ("dvlog", {"participants": 24, "seconds": 90})}
 
@@ -77,8 +78,20 @@ def label_table(told):
         score = next(facts[k] for k in ("bdi2", "phq8_total", "label") if k in facts)
         seconds = facts.get("seconds", facts.get("frames", 0) / 30)
         rows.append({"session": f"90{name}", "participant": f"90{person}", "score": score, "seconds": seconds, **items,
-                     "split": facts.get("split", ""), "gender": facts.get("gender", "")})
+                     "split": facts.get("split", ""), "gender": facts.get("gender", ""),
+                     "label": int(score >= (14 if "bdi2" in facts else 10 if "phq8_total" in facts else 1))})
     return pd.DataFrame(rows)
+
+
+def balanced(root, told):
+    """Other scores and splits for a simulated DAIC-WOZ: ten people to test on, five of them depressed."""
+    rows = []
+    for number, (name, facts) in enumerate(told["sessions"].items()):
+        total = (3, 12, 6, 17, 9, 21)[number % 6]
+        items = {f"phq8_{item}": total // 8 + (i < total % 8) for i, item in enumerate(severity.PHQ8_ITEMS)}
+        facts |= items | {"phq8_total": total, "split": "train" if number < 9 else "validation" if number < 14 else "test"}
+        rows.append({"participant": int(name), **{k: facts[k] for k in ("gender", "phq8_total", "split", *items)}})
+    interview._write_labels(root, pd.DataFrame(rows))
 
 
 def break_some(paper, root):
@@ -86,7 +99,7 @@ def break_some(paper, root):
     if paper == "sta_drn":
         video = sorted(root.rglob("*.mp4"))[3]
         video.write_bytes(video.read_bytes()[:500])
-        return [video], ("47 of 48 recordings used", "withheld: restricted corpus")
+        return [video], ("53 of 54 recordings used", "withheld: restricted corpus")
     if paper == "cfrafn":
         files = sorted(root.glob("*/*.wav"))[:3]
         files[0].write_bytes(b"")
@@ -124,6 +137,8 @@ def licensed(paper, tmp_path_factory):
     root = simulate(layout, tmp_path_factory.mktemp("licensed") / "corpus", **options)
     told = json.loads((root / privacy.MARKER).read_text())
     (root / privacy.MARKER).unlink()
+    if paper == "aafn":
+        balanced(root, told)
     renamed(root)
     return Tree(root, label_table(told), *break_some(paper, root))
 
@@ -220,30 +235,130 @@ def numbers_in(value, where):
             yield f"{where}/*/{column}", rows[column].tolist()
 
 
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.]*\w)")
+
+
 def columns_of(page, where):
-    """Columns and rows of every HTML table, as numbers -> (where, list)."""
+    """Columns and rows of every HTML table, each of a cell's numbers by itself -> (where, list of text)."""
     for number, table in enumerate(BeautifulSoup(page, "html.parser").find_all("table")):
-        cells = [[cell.get_text(" ", strip=True) for cell in row.find_all(["td", "th"])] for row in table.find_all("tr")]
+        cells = [[NUMBER.findall(cell.get_text(" ", strip=True)) for cell in row.find_all(["td", "th"])]
+                 for row in table.find_all("tr")]
         for line in (*cells, *map(list, zip(*cells, strict=False))):
-            yield f"{where}, table {number}", [float(c) for c in line if re.fullmatch(r"-?\d+(\.\d+)?", c)]
+            for position in range(max(map(len, line), default=0)):
+                yield f"{where}, table {number}", [cell[position] for cell in line if len(cell) > position]
+
+
+def columns_of_text(text, where):
+    """Columns of what is printed line by line, and the numbers of every line -> (where, list)."""
+    runs, before = [], None
+    for line in text.splitlines():
+        numbers = NUMBER.findall(line)
+        yield f"{where}, a line", numbers
+        if numbers and len(numbers) == before:
+            runs[-1].append(numbers)
+        else:
+            runs.append([numbers])
+        before = len(numbers)
+    for run in runs:
+        for column in zip(*run, strict=True):
+            yield f"{where}, lines", list(column)
+
+
+def small_groups(value, where):
+    """Groups of one to four people that a nested value tells something about -> reasons."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in ("participants", "speakers", "people", "depressed") and isinstance(inner, int) and 0 < inner < 5:
+                yield f"{where}: of {inner} {key}"
+            yield from small_groups(inner, f"{where}/{key}")
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from small_groups(inner, f"{where}/{number}")
 
 
 def left_by(machine):
     """What a run leaves beside what is identifying -> texts by name, sequences of numbers as (where, list)."""
     page = shown(machine.executed)
-    texts, sequences = {"notebook": page}, list(columns_of(page, "notebook"))
-    for path in sorted(machine.run.rglob("*")):
-        if path.suffix in (".csv", ".json", ".yaml", ".log", "") and path.is_file() and path.name not in privacy.IDENTIFYING:
+    texts = {"notebook": page, "cells": json.dumps([[c.source, c.metadata] for c in machine.executed.cells])}
+    sequences = [*columns_of(page, "notebook"), *columns_of_text(page, "notebook")]
+    for path in sorted(p for p in machine.run.rglob("*") if p.is_file() and p.name not in privacy.IDENTIFYING):
+        if path.suffix in (".csv", ".json", ".yaml", ".log", ""):
             texts[path.name] = path.read_text()
-            if path.suffix == ".json":
-                sequences += numbers_in(json.loads(texts[path.name]), path.name)
-            elif path.suffix == ".csv":
-                table = pd.read_csv(path)
-                sequences += [(f"{path.name}/{c}", table[c].tolist()) for c in table.select_dtypes("number")]
+        elif path.suffix != ".png":             # headers of weights, databases
+            texts[path.name] = path.read_bytes()[:100_000].decode("latin1")
+        if path.suffix == ".json":
+            sequences += numbers_in(json.loads(texts[path.name]), path.name)
+        elif path.suffix == ".csv":
+            table = pd.read_csv(path)
+            sequences += [(f"{path.name}/{c}", table[c].tolist()) for c in table.select_dtypes("number")]
     for figure in machine.figures:
-        texts[f"figure {figure['figure']}"] = "\n".join(figure["texts"])
-        sequences += [(f"figure {figure['figure']}", row) for row in figure["numbers"]]
+        name = f"figure {figure['figure']}"
+        texts[name] = texts.get(name, "") + "\n".join(figure["texts"])
+        sequences += [(name, row) for row in figure["numbers"]]
     return texts, sequences
+
+
+def secrets_of(table, predictions):
+    """What must not be told one by one: name -> values, one a person, session or row, of all or of one part."""
+    found = {}
+    people = table.drop_duplicates("participant")
+    for column in ("score", "seconds", *(c for c in table if c.startswith("phq8_"))):
+        for part in {"", *table["split"]}:
+            for rows in (table, people):
+                found[f"{column} {part} {len(rows)}"] = rows.loc[(part == "") | (rows["split"] == part), column]
+    wanted = predictions.select_dtypes("number").assign(error=lambda t: t["y_pred"] - t["y_true"])
+    wanted["distance"] = wanted["error"].abs()
+    for split in set(predictions["split"]):
+        rows = (predictions["split"] == split).to_numpy()
+        for column in wanted:
+            found[f"{column} of {split} rows"] = wanted.loc[rows, column]
+            for by in ("session", "participant"):
+                found[f"{column} of {split} by {by}"] = wanted.loc[rows, column].groupby(
+                    predictions.loc[rows, by], sort=False).mean()
+    found = {name: np.asarray(values, float)[np.isfinite(np.asarray(values, float))] for name, values in found.items()}
+    return {name: values for name, values in found.items() if len(values) >= 3}
+
+
+def told(row):
+    """A sequence as numbers, and with how many decimals it is written; None for numbers in full."""
+    if row and isinstance(row[0], str):
+        decimals = max(len(n.partition(".")[2]) for n in row)
+        return np.array([float(n) for n in row]), decimals
+    numbers = np.asarray(row, float)
+    return numbers[np.isfinite(numbers)], None
+
+
+class Secret:
+    """Values, one a person, session or row, that must not be told one by one."""
+
+    def __init__(self, name, values):
+        self.name, self.values, self.rounded = name, values, {}
+        varied = len(set(np.round(values, 9))) > 3
+        self.scaled = np.sort((values - values.min()) / np.ptp(values)) if varied else None
+
+    def all_in(self, row, decimals):
+        """Whether a sequence has all of them, in any order and unit."""
+        if self.scaled is None or len(row) != len(self.values) or not np.ptp(row) > 0:
+            return False
+        near = 1e-4 if decimals is None else 1.01 * 10.0**-decimals / np.ptp(row)
+        scaled = np.sort((row - row.min()) / np.ptp(row))
+        return near < 0.1 and min(np.abs(s - self.scaled).max() for s in (scaled, np.sort(1 - scaled))) < near
+
+    def some_in(self, row, decimals):
+        """Whether all of a sequence is among them, and that is no chance."""
+        step = 1e-6 if decimals is None else 10.0**-decimals
+        if (self.values % 1 == 0).all():            # scores: small whole numbers are everywhere
+            return False
+        if step not in self.rounded:
+            self.rounded[step] = np.unique(np.round(self.values / step))
+        mine, own = np.unique(np.round(row / step)), self.rounded[step]
+        if decimals == 0 or len(mine) < 3 or mine[0] < own[0] or mine[-1] > own[-1]:
+            return False
+        chance = len(own) / (own[-1] - own[0] + 1)          # of a number within their range
+        return chance ** len(mine) < 1e-4 and np.isin(mine, own).all()
+
+
+FEW = re.compile(r"(?<![\w.])[1-4] (?:depressed|participants|people|persons|sessions|speakers|women|men|vlogs|recordings)\b")
 
 
 def joined(texts, sequences, table, predictions):
@@ -253,40 +368,22 @@ def joined(texts, sequences, table, predictions):
     """
     reasons = []
     names = {*table["session"], *table["participant"]}
+    lengths = set(table["seconds"].round(1)) if table["seconds"].round(1).nunique() > len(table) / 2 else set()
     for where, text in texts.items():
-        reasons += [f"{where}: names {n}" for n in names if re.search(rf"(?<![0-9A-Za-z]){n}(?![0-9])", text)]
-        reasons += [f"{where}: pseudonym {p}" for p in PSEUDONYM.findall(text)[:1]]
-        if table["seconds"].round(1).nunique() > len(table) / 2:        # lengths that tell people apart
-            told = {float(s) for s in re.findall(r"(\d+\.\d+) s\b", text)}
-            reasons += [f"{where}: a length of {s} s" for s in told & set(table["seconds"].round(1))]
-    own = predictions.select_dtypes("float").drop(columns=["y_true"], errors="ignore")
-    own = {column: values.dropna() for column, values in own.items() if not column.startswith("true_")}
-    secret = np.unique(np.concatenate([v[(v % 1).between(1e-6, 1 - 1e-6)] for v in own.values()]))
-    known = [c for c in ("score", "seconds", *(c for c in table if c.startswith("phq8_"))) if table[c].nunique() > 3]
-    parts = [np.ones(len(table), bool), *((table["split"] == s).to_numpy() for s in set(table["split"]))]
-    people = table.drop_duplicates("participant")
+        reasons += [f"{where}: names {name}" for name in names if re.search(rf"(?<![\d.]){name}(?!\d)", text)]
+        reasons += [f"{where}: pseudonym {name}" for name in PSEUDONYM.findall(text)[:1]]
+        reasons += [f"{where}: a length of {s} s" for s in {float(s) for s in re.findall(r"(\d+\.\d+) s\b", text)} & lengths]
+        reasons += [f"{where}: {few}" for few in FEW.findall(text)]
+    secrets = [Secret(name, values) for name, values in secrets_of(table, predictions).items()]
+    orders = [pd.factorize(table[column], sort=True)[0].tolist() for column in ("gender", "label")
+              if table[column].nunique() == 2]
     for where, row in sequences:
-        row = np.asarray(row, float)
-        row = row[np.isfinite(row)]
-        if len(row) < 5:
-            continue
-        near = secret[np.clip(np.searchsorted(secret, row), 0, len(secret) - 1)]
-        below = secret[np.clip(np.searchsorted(secret, row) - 1, 0, len(secret) - 1)]
-        exact = np.unique(row[(np.abs(near - row) < 2e-6) | (np.abs(below - row) < 2e-6)])
-        if len(exact) >= 3:
-            reasons.append(f"{where}: {len(exact)} predictions of single people")
-        for column in known:
-            for of in (*(table[column][part] for part in parts), people[column]):
-                near_enough = 0.051 if column == "seconds" else 1e-3
-                if len(of) == len(row) and np.allclose(np.sort(row), np.sort(of), atol=near_enough):
-                    reasons.append(f"{where}: {column} of {len(row)} people, one by one")
-        for column, values in own.items():
-            for split in set(predictions["split"]):
-                rows = predictions[predictions["split"] == split]
-                for by in ("session", "participant"):
-                    means = rows.assign(value=values).groupby(by)["value"].mean()
-                    if len(means) == len(row) and np.allclose(np.sort(row), np.sort(means), atol=0.0051):
-                        reasons.append(f"{where}: {column} of {len(row)} people, one by one")
+        numbers, decimals = told(list(row))
+        if len(numbers) >= 3:
+            reasons += [f"{where}: {secret.name}" for secret in secrets
+                        if secret.all_in(numbers, decimals) or secret.some_in(numbers, decimals)]
+            reasons += [f"{where}: a class or gender in order" for order in orders
+                        if numbers.tolist() in (order, [1 - x for x in order])]
     return reasons
 
 
@@ -302,6 +399,8 @@ class TestNobodyIsNamed:
         assert {"notebook", "metrics.json", "history.csv", "provenance.json", "figure training"} <= set(texts)
         assert len(sequences) > 200
         assert name(texts, sequences) == []
+        for file in ("metrics.json", "provenance.json"):
+            assert list(small_groups(json.loads(texts[file]), file)) == []
 
     def test_on_the_page_that_is_made_of_it(self, here, name, tmp_path):
         shutil.copy(here.folder / "out.ipynb", tmp_path / "index.ipynb")
@@ -336,17 +435,37 @@ class TestNobodyIsNamed:
 
     def test_the_join_would_find_them(self, licensed, here, name):
         """What it must not find in a run, it finds where it is."""
-        predictions = pd.read_csv(here.run / "predictions.csv")
+        table, predictions = licensed.table, pd.read_csv(here.run / "predictions.csv")
         test = predictions[predictions["split"] == "test"]
-        by_person = test.groupby("participant")["y_pred"].mean()
-        assert name({"a": f"file 9{licensed.table['session'][0][1:]} is odd"}, [])
-        assert name({"a": test["session"].iloc[0]}, [])
-        assert name({}, [("a dot a person", by_person.tolist())])
-        assert name({}, [("two decimals, another order", by_person.round(2).sort_values().tolist())])
-        assert name({}, [("windows or recordings", test["y_pred"].tolist())])
-        columns = [c for c in licensed.table if c.startswith("phq8_") or c in ("score", "seconds")]
-        for column in (c for c in columns if licensed.table[c].nunique() > 3):
-            assert name({}, [(column, licensed.table[column].sample(frac=1, random_state=0).tolist())]), column
+        person = test.groupby("participant", sort=False)[["y_true", "y_pred"]].mean()
+        person["error"] = person["y_pred"] - person["y_true"]
+        digits = 1 if np.ptp(person["y_pred"]) > 3 else 3
+        written = person.round(digits)
+        worst = person.reindex(person["error"].abs().sort_values().index)[-5:]
+        pages = {"a table": written.to_html(index=False), "the worst five": worst.round(digits + 1).to_html(index=False),
+                 "with a unit": written.assign(y_pred=[f"{p} points" for p in written["y_pred"]]).to_html(index=False),
+                 "errors": written[["error"]].sort_values("error").to_html(index=False)}
+        for what, page in pages.items():
+            assert name({}, list(columns_of(page, what))), what
+        for what, text in {"printed": person.to_string(), "printed, rounded": written.to_string(index=False),
+                           "in a line": " ".join(map(str, person["y_pred"].round(digits + 1)))}.items():
+            assert name({}, list(columns_of_text(text, what))), what
+        for what, row in {"a dot a person": person["y_pred"], "in another unit": 1 - person["y_pred"] / 63,
+                          "sorted": person["y_pred"].sort_values(), "four people": person["y_pred"][:4],
+                          "rows": test["y_pred"], "a bar a person": person["error"].abs(),
+                          "gender in order": pd.factorize(table["gender"], sort=True)[0],
+                          "class in order": table["label"]}.items():
+            assert name({}, [(what, list(row))]) or len(set(row)) < 2, what
+        columns = [c for c in table if c.startswith("phq8_") or c in ("score", "seconds")]
+        for column in (c for c in columns if table[c].nunique() > 3):
+            assert name({}, [(column, table[column].sample(frac=1, random_state=0).tolist())]), column
+        if table["seconds"].round(1).nunique() > len(table) / 2:
+            assert name({}, [("minutes", (table["seconds"] / 60).tolist())])
+            assert name({"a": f"it took {table['seconds'][3]:.1f} s"}, [])
+        for text in (f"x{table['session'][0]}.wav", test["session"].iloc[0], "7 participants (2 depressed)"):
+            assert name({"a": text}, []), text
+        assert list(small_groups({"by_gender": [{"participants": 4}, {"participants": 5}]}, "")) == [
+            "/by_gender/0: of 4 participants"]
 
 
 def test_purge_knows_every_file_that_a_run_writes(licensed, here):

@@ -158,10 +158,12 @@ class TestFewerThanFive:
 
     def test_bars_are_left_out_and_the_axis_does_not_show_how_far_they_reach(self):
         scores = [3] * 5 + [10] * 4 + [20] * 6 + [63]
-        ax = plots.score_histogram(pd.DataFrame({"score": scores}), BDI2, LABEL, restricted=True)
+        ax = plots.score_histogram(pd.DataFrame({"score": scores, "participant": range(len(scores))}), BDI2, LABEL, True)
         assert sorted(p.get_height() for p in ax.patches if p.get_height()) == [5, 6]
         assert ax.get_xlim()[1] < 30
         assert "fewer than five" in ax.texts[0].get_text()
+        again = pd.DataFrame({"score": [3] * 9, "participant": [1, 2, 3, 4, 4, 4, 4, 4, 4]})       # of four people
+        assert not any(p.get_height() for p in plots.score_histogram(again, BDI2, LABEL, True).patches)
 
     def test_dots_are_means_of_neighbours(self):
         people = pd.DataFrame({"y_true": np.arange(23.0), "y_pred": np.arange(23.0)[::-1]})
@@ -169,7 +171,8 @@ class TestFewerThanFive:
         dots = ax.collections[0].get_offsets()
         assert len(dots) == 4
         np.testing.assert_allclose(dots[0], [2.5, 19.5])            # six people: 0 to 5
-        assert len(plots.predicted_vs_true(people[:3], BDI2, LABEL, restricted=True).collections[0].get_offsets()) == 1
+        with pytest.raises(ValueError, match="it would show each"):
+            plots.predicted_vs_true(people[:4], BDI2, LABEL, restricted=True)
 
     def test_cells_have_no_number(self):
         ax = plots.confusion_matrix({"tn": 12, "fp": 4, "fn": 0, "tp": 5}, LABEL, restricted=True)

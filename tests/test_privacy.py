@@ -41,7 +41,8 @@ class TestMarker:
             assert not opened(root).restricted
             assert len(opened(root).problems) == 0
 
-    @pytest.mark.parametrize("content", ["{}", "", "[]", "null", '"x"', "{", '{"files": {}}', '{"generator": "mine"}'])
+    @pytest.mark.parametrize("content", [
+        "{}", "", "[]", "null", '"x"', "{", "[" * 100_000, '{"files": {}}', '{"generator": "mine"}'])
     def test_an_empty_or_foreign_one_does_not(self, copy, content):
         (copy / privacy.MARKER).write_text(content)
         assert remark(copy).startswith("SIMULATED.json is none that depnb's simulator writes today")
@@ -80,6 +81,31 @@ class TestMarker:
         content[-1] ^= 1
         recording.write_bytes(content)
         assert "does not vouch for" in remark(copy, tmp_path / "cache")
+
+    def test_a_changed_file_with_its_old_time_makes_the_tree_licensed(self, copy, tmp_path):
+        """As copies that keep times (cp -p, rsync -t, tar) leave it."""
+        assert not opened(copy, tmp_path / "cache").restricted
+        recording = next((copy / "voices_0").iterdir())
+        times, content = recording.stat(), bytearray(recording.read_bytes())
+        content[-1] ^= 1
+        recording.write_bytes(content)
+        os.utime(recording, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert "does not vouch for" in remark(copy, tmp_path / "cache")
+
+    def test_a_linked_marker_does_not_vouch(self, copy, voices):
+        (copy / privacy.MARKER).unlink()
+        (copy / privacy.MARKER).symlink_to(voices / privacy.MARKER)
+        assert "is none that depnb's simulator writes today" in remark(copy)
+
+    def test_files_outside_of_the_folder_are_not_vouched_for(self, tmp_path):
+        for name in ("tree/inside_1", "outside_1"):
+            (tmp_path / name).mkdir(parents=True)
+            (tmp_path / name / "1.jpg").write_bytes(b"x")
+        (tmp_path / "tree/label.csv").write_text("path,label\ninside_1,3\n../outside_1,5\n")
+        (tmp_path / "tree" / privacy.MARKER).write_text("{}")
+        corpus = corpora.open("frame_folder", vouched(tmp_path / "tree"))
+        assert corpus.restricted
+        assert corpus.problems["problem"].str.contains("cannot vouch for files outside of this folder").any()
 
     def test_a_file_less_does_not(self, copy):
         next((copy / "voices_0").iterdir()).unlink()
@@ -160,7 +186,9 @@ SENTENCES = [
     ("its gender is \"o'neill\"; its fold is 'dev'.", ("5",), "its gender is …; its fold is …."),
     ("Error opening /data/DAIC/anna/a.wav: no sound.", ("x",), "Error opening … no sound."),
     ("the table's first, and the corpus's second: kept.", ("x",), "the table's first, and the corpus's second: kept."),
-    ("anna: a tale of annabel, x5", ("anna",), "…: a tale of annabel, …")]
+    ("anna: a tale of annabel, x5", ("anna",), "…: a tale of annabel, …"),
+    ("frame_anna.jpg is not a readable image.", ("b",), "… is not a readable image."),
+    (r"C:\\data\\anna.wav and anna/b.wav are odd.", ("x",), "… and … are odd.")]
 
 
 class TestSentences:
@@ -227,14 +255,78 @@ class TestFewerThanFive:
                                                                                            "fewer than five"]
         assert corpus_of(tmp_path, False).shared_participants()["participants"].tolist() == [0, 4, 4]
 
-    def test_a_test_part_of_four_people_is_refused(self, tmp_path):
+    def test_a_part_or_a_tested_class_of_four_people_is_refused(self, tmp_path):
         corpus = corpus_of(tmp_path, True)
         split = corpus.sessions.set_index("session")["split"]
-        with pytest.raises(ValueError, match="mine: test would have fewer than five people"):
+        with pytest.raises(ValueError, match="mine: the part test and class 0 of the test part and class 1 of the test part "
+                                             "would have fewer than five people"):
             corpus.check_groups(split)
         corpus.check_groups(split.replace({"train": "test"}))
+        ill = corpus.sessions.loc[corpus.sessions["label"] == 1, "session"]
+        with pytest.raises(ValueError, match="mine: class 1 of the test part would have"):
+            corpus.check_groups(split.replace({"train": "test"}).drop(ill[:2]))
+
+    def test_classes_count_where_something_is_told_of_them(self, tmp_path):
+        corpus = corpus_of(tmp_path, True)
+        split = pd.Series("test", index=corpus.sessions.loc[corpus.sessions["label"] == 1, "session"])
+        with pytest.raises(ValueError, match="class 1"):
+            corpus.check_groups(split.iloc[:4])
+        with pytest.raises(ValueError, match="the part test"):
+            corpus.check_groups(split.iloc[:4], classes=False)
+        corpus.check_groups(split.iloc[:5], classes=False)
+
+    def test_sessions_left_out_since_do_not_count(self, tmp_path):
+        corpus = corpus_of(tmp_path, True)
+        split = pd.Series("test", index=corpus.sessions["session"])
+        corpus.check_groups(split)
+        corpus.exclude({f"{session}/recording": "empty." for session in corpus.sessions["session"][:4]})
+        with pytest.raises(ValueError, match="of the test part would have fewer than five people"):
+            corpus.check_groups(split)
         simulated = corpus_of(tmp_path, False)
         simulated.check_groups(simulated.sessions.set_index("session")["split"])
+
+
+class TestErrors:
+    """What is raised while a licensed corpus is opened is shown in a notebook."""
+
+    def test_a_table_without_its_header_does_not_show_its_first_row(self, copy, tmp_path):
+        table = copy / "participants.csv"
+        table.write_text("\n".join(table.read_text().splitlines()[1:]))
+        (copy / privacy.MARKER).unlink()
+        with pytest.raises(ValueError, match="lacks the column file or participant") as caught:
+            opened(copy, tmp_path / "cache")
+        assert str(caught.value).startswith(f"{table}: lacks")
+        assert not re.search(r"\d_\d|voices_|female", str(caught.value).replace(str(copy), ""))
+        assert f"In full, with the names: {tmp_path / 'cache/private.log'}" in str(caught.value)
+        assert "Traceback" in (tmp_path / "cache/private.log").read_text()
+        assert (tmp_path / "cache/private.log").stat().st_mode & 0o777 == 0o600
+
+    @pytest.mark.parametrize(("error", "shown"), [
+        (ValueError("ROOT/anna_0/t.csv: lacks the column file. Add 1."), "ROOT/t.csv: lacks the column file. Add 1."),
+        (ValueError("ROOT: all 3 are of class 1."), "ROOT: all 3 are of class 1."),
+        (ValueError("pattern '(': is none."), "pattern '(': is none."),
+        (ValueError("invalid literal for int() with base 10: 'anna'"), "ROOT: cannot be read (ValueError)."),
+        (KeyError("anna"), "ROOT: cannot be read (KeyError)."),
+        (IsADirectoryError(21, "Is a directory", "ROOT/205_1_Depression.csv"), "ROOT: cannot be read (IsADirectoryError)."),
+        (UnicodeDecodeError("utf-8", b"anna", 0, 1, "invalid"), "ROOT: cannot be read (UnicodeDecodeError).")])
+    def test_sentences_of_libraries_and_names_are_not_repeated(self, tmp_path, error, shown):
+        if isinstance(error, ValueError) and len(error.args) == 1:
+            error = ValueError(str(error).replace("ROOT", str(tmp_path)))
+        said = str(privacy.discreet(error, tmp_path))
+        assert said == shown.replace("ROOT", str(tmp_path))
+
+    def test_the_original_is_not_chained(self, copy):
+        (copy / privacy.MARKER).unlink()
+        shutil.rmtree(copy / "voices_1")
+        with pytest.raises(ValueError, match="recordings are of class") as caught:
+            opened(copy)
+        assert caught.value.__suppress_context__
+
+
+def test_what_could_be_markup_is_replaced():
+    for text in ("<b>x</b>", "$\\href{javascript:x}{y}$", "[a](http://b)", "`x`", "*x*", "\x1b[31mred", "a|b", "&lt;"):
+        assert not re.search(r"[<>$\\\[\]`*\x1b|&{}]", privacy.plain(text))
+    assert privacy.plain("anna 3 (take 2).wav") == "anna 3 (take 2).wav"
 
 
 def test_folds_follow_the_corpus_and_not_the_pseudonyms(tmp_path):

@@ -173,10 +173,25 @@ class TestRun:
         run.use(FakeCorpus(restricted))
         run.save("attributions.csv", "cue\n")
         run.save("costs.csv", "steps\n")
-        run.finish({"mae": 1.0}, PREDICTIONS, FakeCorpus(restricted), "cpu", 1.0)
+        people = pd.concat([PREDICTIONS.assign(participant=f"P-{i:010x}") for i in range(5)])
+        run.finish({"mae": 1.0}, people, FakeCorpus(restricted), "cpu", 1.0)
         closed = {p.name for p in run.folder.iterdir() if p.is_file() and not p.stat().st_mode & 0o077}
         assert closed == ({"weights.csv", "attributions.csv", "predictions.csv"} if restricted else {"weights.csv"})
         assert run.provenance["identifying"] == (list(privacy.IDENTIFYING) if restricted else [])
+
+    def test_a_test_part_of_four_people_of_a_licensed_corpus_is_not_written(self, tmp_path):
+        people = pd.concat([PREDICTIONS.assign(participant=f"P-{i:010x}") for i in range(4)])
+        with pytest.raises(ValueError, match="its test part has fewer than five people"):
+            self.start(tmp_path).finish({"mae": 1.0}, people, FakeCorpus(True), "cpu", 1.0)
+        assert not (tmp_path / "sta_drn/a/predictions.csv").exists()
+        self.start(tmp_path).finish({"mae": 1.0}, people, FakeCorpus(), "cpu", 1.0)
+
+    @pytest.mark.parametrize("place", [".", "cache", "deep/er"])
+    def test_a_cache_in_the_runs_folder_is_refused(self, tmp_path, place):
+        """It holds faces, and the key of pseudonyms."""
+        with pytest.raises(ValueError, match="lies in the run's folder"):
+            self.start(tmp_path, cache_dir=str(tmp_path / "sta_drn/a" / place))
+        self.start(tmp_path, cache_dir=str(tmp_path / "sta_drn/a_cache"))
 
     def test_an_interrupted_run_of_other_code_is_not_resumed(self, tmp_path, monkeypatch):
         self.start(tmp_path)
@@ -307,12 +322,18 @@ class TestExport:
         folder = small_runs.finish(tmp_path / "cfrafn/a", "cfrafn", restricted).folder
         (folder / "private.log").write_text("S-1\t/data/300_P")
         (folder / ".history.csv.1.part").write_text("torn")
+        (folder / "figures/mine.txt").write_text("my notes")
+        for name in ("predictions_backup.csv", "tensorboard", "search.db"):
+            (folder / name).write_text("not for others")
         runs.main(["export", str(folder), str(tmp_path / "away")])
-        assert ("predictions.csv, private.log" in capsys.readouterr().out) == restricted
+        told = capsys.readouterr().out
+        assert ("predictions.csv" in told) == ("private.log" in told) == restricted
+        assert "predictions_backup.csv" in told
         names = {p.name for p in (tmp_path / "away").iterdir()}
         assert names >= {"params.yaml", "metrics.json", "provenance.json", "SHA256SUMS", "figures"}
         assert ("predictions.csv" in names) == ("private.log" in names) == (not restricted)
-        assert ".history.csv.1.part" not in names
+        assert not names & {".history.csv.1.part", "predictions_backup.csv", "tensorboard", "search.db"}
+        assert not list((tmp_path / "away/figures").iterdir())
         assert (verify.refusal(tmp_path / "away") is None) == (not restricted)
         assert verify.refusal(folder) is None
 

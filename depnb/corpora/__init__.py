@@ -34,4 +34,10 @@ def open(name, root, cache=None, **options):
     if not Path(root).is_dir():
         raise FileNotFoundError(f"data_root {root}: no such folder. Expected the {name} corpus as distributed; give its "
                                 "folder, or leave data_root at 'auto' for a simulated one.")
-    return OPENERS[name](Path(root), terms=privacy.terms(root, cache), **options)
+    terms = privacy.terms(root, cache)
+    try:
+        return OPENERS[name](Path(root), terms=terms, **options)
+    except Exception as error:
+        if terms.truth is not None:
+            raise
+        raise privacy.discreet(error, root, cache) from None

@@ -62,7 +62,8 @@ def open_frame_folder(root, terms=None):
                                 "frame folders.")
     listed = pd.read_csv(table, dtype=str)
     if not {"path", "label"} <= set(listed.columns):
-        raise ValueError(f"{table}: has the columns {', '.join(listed.columns)}; expected path,label.")
+        raise ValueError(f"{table}: lacks {' and '.join({'path', 'label'} - set(listed.columns))}; expected the columns "
+                         "path,label. Add the header.")
     if "split" not in listed:
         listed["split"] = [SPLITS[min(3 * i // len(listed), 2)] for i in range(len(listed))]
     rows, problems = [], []
@@ -116,10 +117,18 @@ def _one_score(session, paths, root):
     if not paths:
         raise Fault(root, f"session {session} has a video but no label; expected {session}_Depression.csv. Add it, or "
                           "remove the video.")
-    texts = {path: path.read_text().strip() for path in paths}
+    texts = {path: _text(path) for path in paths}
     if len(set(texts.values())) > 1:
         raise Fault(paths[0], f"{paths[0].name} exists {len(paths)} times with different scores. Keep the right one.")
     return parse_score(texts[paths[0]], paths[0], f"{paths[0].name}: the score")
+
+
+def _text(path):
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "no text in UTF-8"
+        raise Fault(path, f"{path.name} cannot be read ({why}). Copy it again.") from None
 
 
 def _one_split(session, videos, root):

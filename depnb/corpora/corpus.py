@@ -56,6 +56,10 @@ class Corpus:
         self.name, self.root, self.scale, self.aligned = name, Path(root), scale, aligned
         self._modalities, self._needs = modalities or {}, set(needs)
         terms = terms or privacy.terms(root)
+        self._paths = sorted({p for row in rows for p in row["files"].values()})
+        if terms.truth is not None and not all(p.resolve().is_relative_to(self.root.resolve()) for p in self._paths):
+            terms = terms._replace(truth=None, remark=f"{privacy.MARKER} cannot vouch for files outside of this folder, "
+                                   "which its tables name, so it counts as licensed. Keep them apart.")
         self.truth, self.restricted, self.cache = terms.truth, terms.truth is None, terms.cache
         problems = [*problems, *([("", self.root / privacy.MARKER, terms.remark)] if terms.remark else [])]
         table = pd.DataFrame([{k: v for k, v in row.items() if k not in ("files", "timing")} for row in rows])
@@ -67,7 +71,6 @@ class Corpus:
             if column not in table:
                 table[column] = value
         self._labels = table.sort_values("session").to_csv(index=False).encode()
-        self._paths = sorted({p for row in rows for p in row["files"].values()})
         names = {kind: {str(v): privacy.pseudonym(name, kind, v, terms.key) if self.restricted else str(v) for v in values}
                  for kind, values in (("S", [*table["session"], *(s for s, _, _ in problems if s)]),
                                       ("P", table["participant"]))}
@@ -193,13 +196,18 @@ class Corpus:
         """A count of people, or of what they left, as it may be printed -> number, or words."""
         return privacy.few(count) if self.restricted else count
 
-    def check_groups(self, split):
-        """ValueError where a part of a restricted corpus has fewer than five people: nothing may be told of so few.
+    def check_groups(self, split, classes=True):
+        """ValueError where a part of a restricted corpus has fewer than five people, or its test part so few of a class.
 
-        split: Series by session, as `split` gives it.
+        Nothing may be told of so few. split: Series by session, as `split` gives it; sessions left out since do not count;
+        classes: whether anything is told by class.
         """
-        people = self.sessions.set_index("session")["participant"].reindex(split.index).groupby(split).nunique()
-        small = [part for part in SPLITS if people.get(part, privacy.FEWEST) < privacy.FEWEST]
+        used = self.sessions.set_index("session").assign(part=split).dropna(subset="part")
+        people = used.groupby("part")["participant"].nunique()
+        tested = used[used["part"] == "test"].groupby("label")["participant"].nunique()
+        small = [f"the part {part}" for part in SPLITS if part in set(split) and people.get(part, 0) < privacy.FEWEST]
+        small += [f"class {label} of the test part" for label, count in tested.items() if classes and
+                  count < privacy.FEWEST]
         if self.restricted and small:
             raise ValueError(f"{self.name}: {' and '.join(small)} would have {privacy.FEWER} people, and of a licensed "
                              "corpus nothing is told about so few. Complete the corpus, or choose another split.")

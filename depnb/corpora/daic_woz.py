@@ -46,7 +46,7 @@ def open_daic_woz(root, terms=None):
     listed, rows, problems = _read_tables(root), [], []
     terms = terms or privacy.terms(root)
     real = terms.truth is None
-    for session in sorted(listed.keys() | folders.keys(), key=int):
+    for session in sorted(listed.keys() | folders.keys(), key=lambda name: (int(name) if name.isdecimal() else 0, name)):
         path, files = folders.get(session, root), found.get(session, {})
         fault, row, remarks = _one_session(session, listed.get(session), session in folders, files, real)
         problems += [(session, path, sentence) for sentence in ([fault] if fault else remarks)]
@@ -112,8 +112,8 @@ def _read_table(path):
                          "again.") from None
     table.columns = [re.sub(r"^phq_", "phq8_", re.sub(r"\W", "", c).lower()) for c in table]
     if not {"participant_id", "gender"} <= set(table):
-        raise ValueError(f"{path}: has the columns {', '.join(table)}; expected Participant_ID, Gender and, unless it is "
-                         "test_split_…, PHQ8_Score. Copy it again.")
+        raise ValueError(f"{path}: lacks Participant_ID or Gender; expected these columns and, unless it is test_split_…, "
+                         "PHQ8_Score. Copy it again.")
     table = table.apply(lambda column: column.str.strip())
     table["participant_id"] = table["participant_id"].str.removesuffix(".0")
     return table[table["participant_id"] != ""].to_dict("records")

@@ -1,8 +1,8 @@
 """python -m depnb.corpora.purge /path/to/AVEC2014          remove everything that was derived from a corpus
 
 What a cache remembers to stand on this folder, or on one below it: extracted features, hashes, run folders with their
-weights, predictions and figures, also those moved aside. The corpus itself stays. Executed notebooks, exported runs and
-copies lie where you put them, unknown to the cache: remove them yourself.
+weights, predictions and figures, also those moved aside. The corpus itself stays. Executed notebooks, exported runs, copies
+and what other commands wrote to a folder that you named lie where you put them: remove them yourself.
 """
 
 import argparse
@@ -16,43 +16,82 @@ from depnb import privacy, runs
 from depnb.features import store
 from depnb.files import content_hash
 
-# What runs write. Anything else in their folders is not theirs, and stays.
-MADE = ("params.yaml", "provenance.json", "metrics.json", "scaler.json", "SHA256SUMS", "history.csv", "metrics.csv",
-        "metrics_meanstd.csv", "costs.csv", *privacy.IDENTIFYING, "state.safetensors", "checkpoint.safetensors", "figures",
-        "search", "search.db", "chain-*", "tensorboard", "wandb", ".*.part")
+# What runs write. Anything else in their folders is not theirs, and stays. The parameters go last: they tell that it is one.
+MADE = (*runs.GIVEN[1:], *privacy.IDENTIFYING, "state.safetensors", "figures/*.png", "search", "search.db", "chain-*",
+        "tensorboard", "wandb", ".*.part", "params.yaml")
 
 
 def purge(root, cache, dry=False):
-    """Remove what was derived from the folder `root` -> (paths removed, paths that it cannot judge). dry: only tell.
+    """Remove what was derived from the folder `root` -> (paths removed, sentences on what is left). dry: only tell.
 
-    Runs below the repository's `runs/` whose parameters name the folder go too, whatever the cache remembers. Raises
-    FileNotFoundError when there is no such cache.
+    Runs below the repository's `runs/` whose parameters name the folder go too, whatever the cache remembers. An entry that
+    another folder's files would give as well stays, for that folder. Raises FileNotFoundError when there is no such cache.
     """
     root, cache = Path(root).resolve(), Path(cache)
     if not cache.is_dir():
         raise FileNotFoundError(f"cache {cache}: no such folder. Give the cache_dir of your runs with --cache.")
-    notes = {note: json.loads(note.read_text()) for note in sorted((cache / privacy.REGISTRY).glob("*.json"))}
-    notes = {note: known for note, known in notes.items() if Path(known["root"]).is_relative_to(root)}
-    contents = {digest for known in notes.values() for digest in known["contents"]}
-    contents |= contents_below(root, None if dry else cache / "hashes")
+    known, left = registry(cache)
+    notes = {note: told for note, told in known.items() if Path(told["root"]).is_relative_to(root)}
+    others = {digest for note, told in known.items() if note not in notes for digest in told["contents"]}
+    below, unread = contents_below(root, None if dry else cache / "hashes")
+    contents = below.union(*(told["contents"] for told in notes.values()))
+    if unread:
+        left.append(f"{unread} files of the corpus cannot be read, so that what was made of them may not be known.")
+    if contents & others:
+        left.append(f"{len(contents & others)} files lie in another folder too; what was made of them stays, for that one.")
     sources = {entry: source(entry) for entry in sorted(cache.glob("*/*")) if entry.is_dir()}
-    entries = [entry for entry, digest in sources.items() if digest in contents]
-    unknown = [entry for entry, digest in sources.items() if digest is None]
-    kept = {entry.name for entry in sources} - {entry.name for entry in entries}
-    gone = [*entries, *(lock for lock in sorted((cache / "locks").glob("*")) if lock.name not in kept)]
-    gone += [note for note in sorted((cache / "hashes").glob("*")) if note.read_text() in contents]
-    folders = [Path(output) for known in notes.values() for output in known["outputs"]]
-    folders += [file.parent for file in sorted(runs.path("runs").glob("*/*/params.yaml")) if reads(file, root)]
-    folders = sorted({aside for folder in folders for aside in (folder, *folder.parent.glob(f"{folder.name}.replaced-*"))})
-    for folder in (f for f in folders if (f / "params.yaml").exists()):
-        made = sorted({path for pattern in MADE for path in folder.glob(pattern)})
-        others = [path for path in folder.iterdir() if path not in made]
-        gone, unknown = [*gone, *made, *([] if others else [folder])], [*unknown, *others]
-    gone += [file for note in notes for file in (note, note.with_suffix(".lock"))]
-    gone = [path for path in dict.fromkeys(gone) if path.exists()]
+    gone = [entry for entry, digest in sources.items() if digest in contents - others]
+    left += [f"{entry}: does not tell what it was made of (damaged, or of another version)." for entry, digest in
+             sources.items() if digest is None]
+    kept = {entry.name for entry in sources} - {entry.name for entry in gone}
+    gone += [lock for lock in sorted((cache / "locks").glob("*")) if lock.name not in kept]
+    gone += [note for note in sorted((cache / "hashes").glob("*")) if note.read_text()[:64] in contents - others]
+    for folder in folders_on(root, notes):
+        made, foreign = parts(folder)
+        if not any((folder / name).exists() for name in ("params.yaml", "provenance.json")):
+            left.append(f"{folder}: has neither params.yaml nor provenance.json, so that it may be no run's.")
+            continue
+        gone += [*made, *([] if foreign else [folder])]
+        left += [f"{path}: was not written by a run." for path in foreign]
+    gone += [cache / "private.log"] if notes or gone else []
+    gone += [file for note in notes for file in (note, note.with_suffix(".lock"))]      # at last: a purge that was stopped
+    gone = [path for path in dict.fromkeys(gone) if path.exists()]                      # finds the rest when it runs again
+    if not gone:
+        left.append("The cache knows nothing of this folder. It knows " + (", ".join(
+            sorted(told["root"] for told in known.values())) or "none") + ".")
     for path in gone if not dry else ():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return gone, unknown
+    return gone, left
+
+
+def registry(cache):
+    """What the cache remembers -> mapping note -> its content; sentences on notes that cannot be read."""
+    known, torn = {}, []
+    for note in sorted((cache / privacy.REGISTRY).glob("*.json")):
+        try:
+            told = json.loads(note.read_text())
+            known[note] = {name: told[name] for name in ("root", "contents", "outputs")}
+        except (OSError, ValueError, KeyError, TypeError):
+            torn.append(f"{note}: cannot be read. If in doubt, remove the whole cache and the run folders by hand.")
+    return known, torn
+
+
+def folders_on(root, notes):
+    """Run folders that stand on the corpus, and those of them that were moved aside."""
+    folders = [Path(output) for told in notes.values() for output in told["outputs"]]
+    folders += [file.parent for file in sorted(runs.path("runs").glob("*/*/params.yaml")) if reads(file, root)]
+    return sorted({aside for folder in folders for aside in (folder, *folder.parent.glob(f"{folder.name}.replaced-*"))
+                   if aside.is_dir()})
+
+
+def parts(folder):
+    """What a run wrote to its folder, its parameters last -> paths; what lies there besides -> paths."""
+    made = list(dict.fromkeys(path for pattern in MADE for path in sorted(folder.glob(pattern))))
+    pictures = [path for path in (folder / "figures").glob("*") if path not in made] if (folder / "figures").is_dir() else []
+    foreign = [path for path in folder.iterdir() if path not in made and path.name != "figures"] + pictures
+    if (folder / "figures").is_dir() and not pictures:
+        made.insert(-1, folder / "figures")
+    return made, foreign
 
 
 def source(entry):
@@ -64,14 +103,23 @@ def source(entry):
 
 
 def contents_below(root, memo):
-    """Hashes of the files, and of the folders that hold files, that are still there."""
-    there = [p for p in (root, *root.rglob("*")) if p.is_file() or (p.is_dir() and any(f.is_file() for f in p.iterdir()))]
-    return {content_hash(p, memo) for p in there} if root.exists() else set()
+    """Hashes of the files, and of the folders that hold files, that are still there; how many cannot be read."""
+    found, unread = set(), 0
+    for path in (root, *root.rglob("*")) if root.exists() else ():
+        try:
+            if path.is_file() or (path.is_dir() and any(p.is_file() for p in path.iterdir())):
+                found.add(content_hash(path, memo))
+        except OSError:
+            unread += 1
+    return found, unread
 
 
 def reads(file, root):
     """Whether a params.yaml names the folder, or one below it, as where its data lie."""
-    given = yaml.safe_load(file.read_text()) or {}
+    try:
+        given = yaml.safe_load(file.read_text()) or {}
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
     places = [given.get(name) for name in ("data_root", "input")]
     return any(isinstance(place, str) and place not in ("", "auto") and runs.path(place).resolve().is_relative_to(root)
                for place in places)
@@ -85,17 +133,14 @@ def main(arguments=None):
     parser.add_argument("--dry", action="store_true", help="only say what would be removed")
     given = parser.parse_args(arguments)
     try:
-        gone, unknown = purge(given.data_root, given.cache, given.dry)
+        gone, left = purge(given.data_root, given.cache, given.dry)
     except OSError as error:
-        raise SystemExit(str(error)) from None
-    for path in gone:
-        print(path)
+        raise SystemExit(f"{error}. What was not removed yet is found again when you run this again.") from None
+    for line in (*gone, *left):
+        print(line)
     print(f"{len(gone)} files and folders {'would be' if given.dry else 'were'} removed. The corpus and the key of "
           f"pseudonyms ({given.cache / privacy.KEY}) stay. Executed notebooks, exported runs and copies lie where you put "
           "them.")
-    for path in unknown:
-        print(f"{path}: cannot be judged (damaged, of another version, or not written by a run). Look, and remove it by "
-              "hand.")
 
 
 if __name__ == "__main__":

@@ -125,10 +125,11 @@ def _by_table(table, recordings):
             warnings.simplefilter("ignore", pd.errors.ParserWarning)        # rows that end in a comma
             listed = pd.read_csv(table, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
     except ValueError as error:             # empty, not UTF-8, rows of unequal length
-        raise ValueError(f"{table}: cannot be read as comma-separated values in UTF-8 ({str(error).strip()}).") from None
+        raise ValueError(f"{table}: cannot be read as comma-separated values in UTF-8 ({type(error).__name__}). Copy it "
+                         "again, or save it so.") from None
     if not {"file", "participant"} <= set(listed.columns):
-        raise ValueError(f"{table}: has the columns {', '.join(listed.columns)}; expected file,participant and optionally "
-                         "gender,phq8_total.")
+        raise ValueError(f"{table}: lacks the column file or participant; expected file,participant and optionally "
+                         "gender,phq8_total. Add the header.")
     listed = listed[[c for c in ("file", "participant", "gender", "phq8_total") if c in listed]]
     listed = listed.apply(lambda column: column.str.strip())
     copies = Counter(path.name for path, _ in recordings.values())

@@ -49,7 +49,8 @@ def read_rows(path, needed, positions=()):
         if positions and len(rows[0]) >= len(positions) and rows[0][len(positions) - 1] in FOLDS:
             names, body = positions, rows
         elif set(names) & {*needed, *positions}:
-            raise ValueError(f"{path}: has the columns {','.join(names)}; {expected}. Copy it again, or name them so.")
+            lacking = ", ".join(name for name in needed if name not in names)
+            raise ValueError(f"{path}: lacks the column {lacking}; {expected}. Copy it again, or name them so.")
         else:
             raise ValueError(f"{path}: begins with no header; {expected}. Copy it again, or add the header.")
     if not body:

@@ -8,7 +8,6 @@ centre at (1/2, 1/3) of the crop, scale = min(0.35 width / eye distance, (height
 are FaceMesh's, theirs dlib's. The box follows bilal1718/TUKL 20c69d3 (face_detect_avec2014.py), see `boxes`.
 """
 
-import os
 import re
 import warnings
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from depnb.features import store
+from depnb.features.store import quiet_stderr
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 FEW_MISSING = 0.2           # share of frames without a face that is interpolated without a word
@@ -76,23 +76,11 @@ def _read_folder(path, step):
     if not names:
         raise VideoError("the folder holds no images; expected 00001.jpg, 00002.jpg, … Extract the frames again.")
     for name in names[::step]:
-        frame = cv2.imread(str(name), cv2.IMREAD_COLOR)
+        with quiet_stderr():
+            frame = cv2.imread(str(name), cv2.IMREAD_COLOR)
         if frame is None:
             raise VideoError(f"{name.name} is not a readable image. Extract the frames again.")
         yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-
-
-@contextmanager
-def quiet_stderr():
-    """Send what C++ libraries print on the standard error (file names, log noise) to nowhere."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
 
 
 @contextmanager

@@ -11,11 +11,12 @@ because it pickles, and pickles can be neither memory-mapped nor safely shared.
 import errno
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import warnings
 import zlib
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from filelock import FileLock
 from joblib import Parallel, delayed, effective_n_jobs
 from tqdm import tqdm
 
-from depnb.files import content_hash, settle
+from depnb.files import content_hash, made, settle
 
 NOTE = "entry.json"         # source: hash of the file that an entry was made of; files: CRC-32 of its arrays
 MAP_FROM = 1 << 20          # bytes; smaller arrays are read into memory
@@ -48,15 +49,21 @@ def entry_of(source, extractor, folder, parameters):
 def read(entry):
     """The arrays of an entry, by name; None when it is absent or damaged."""
     try:
-        known = json.loads((entry / NOTE).read_text())["files"]
+        known = json.loads((entry / NOTE).read_text())
         files = sorted(entry.glob("*.npy"))
-        if {f.name: checksum(f) for f in files} != known:
+        if known != noted(known["source"], files):
             return None
         arrays = {f.stem: np.load(f, mmap_mode="r" if f.stat().st_size > MAP_FROM else None, allow_pickle=False)
                   for f in files}
     except (ValueError, OSError, KeyError, TypeError):
         return None
     return arrays or None
+
+
+def noted(source, files):
+    """What entry.json holds: the hash of the source, checksums of the arrays, and one of these two."""
+    told = {"source": source, "files": {f.name: checksum(f) for f in files}}
+    return told | {"check": zlib.crc32(json.dumps(told, sort_keys=True).encode())}
 
 
 def checksum(file):
@@ -73,13 +80,13 @@ def write(entry, arrays, source=""):
 
     Raises OSError with a clear sentence when the disk is full.
     """
-    entry.parent.mkdir(parents=True, exist_ok=True)
+    made(entry.parent.parent)
+    entry.parent.mkdir(exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=entry.parent))
     try:
         for name, array in arrays.items():
             np.save(part / f"{name}.npy", array, allow_pickle=False)
-        files = {f.name: checksum(f) for f in sorted(part.glob("*.npy"))}
-        (part / NOTE).write_text(json.dumps({"source": source, "files": files}))
+        (part / NOTE).write_text(json.dumps(noted(source, sorted(part.glob("*.npy")))))
         shutil.rmtree(entry, ignore_errors=True)            # a damaged one
         settle(part, entry)
     except OSError as error:
@@ -104,8 +111,8 @@ def cached(source, extractor, folder, **parameters):
 
 def lock(entry):
     """The lock of an entry; the system frees it when its holder dies."""
-    locks = entry.parent.parent / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
+    locks = made(entry.parent.parent) / "locks"
+    locks.mkdir(exist_ok=True)
     return FileLock(locks / entry.name)
 
 
@@ -154,10 +161,24 @@ def in_batches(names, size, workers):
     return [[names[i] for i in part] for part in np.array_split(range(len(names)), min(count, len(names)))]
 
 
+@contextmanager
+def quiet_stderr():
+    """Send what libraries print on the standard error (file names, log noise) to nowhere; a notebook would show it."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
 def _attempt(path, extractor, folder, parameters):
     """One file, in a worker process -> [(entry, None)], or [(None, sentence)]. Raises OSError when the disk is full."""
     try:
-        return [(cached(path, extractor, folder, **parameters), None)]
+        with quiet_stderr():
+            return [(cached(path, extractor, folder, **parameters), None)]
     except (ValueError, OSError) as error:
         return [(None, _sentence(error))]
 
@@ -174,7 +195,9 @@ def _attempt_batch(paths, extractor, folder, parameters):
         for entry in sorted(set(entries.values())):         # in one order everywhere: no two processes block each other
             held.enter_context(lock(entry))
         todo = [i for i in entries if read(entries[i]) is None]
-        for i, result in zip(todo, extractor([paths[i] for i in todo], **parameters) if todo else [], strict=True):
+        with quiet_stderr():
+            results = extractor([paths[i] for i in todo], **parameters) if todo else []
+        for i, result in zip(todo, results, strict=True):
             if isinstance(result, Exception):
                 outcomes[i] = None, _sentence(result)
             else:

@@ -139,7 +139,8 @@ def read_model(paper, path, inputs=None, **choices):
                          "Give their file as it comes.") from None
     sizes = {name: list(value) if isinstance(value, tuple) else value for name, value in arguments.items()
              if name not in ("dropout", "feature_weights")}
-    numbers = {str(key): float(value) for key, value in content.items() if isinstance(value, int | float | np.number)}
+    numbers = {str(key): float(value) for key, value in content.items()
+               if isinstance(value, int | float | np.number) and re.fullmatch(r"[\w. -]{1,40}", str(key))}
     return model, {"file": Path(path).name, "sha256": hashlib.sha256(data).hexdigest(),
                    "format": FORMATS[paper][1], "sizes": sizes, "chosen": chosen, "stored": numbers}
 
@@ -167,11 +168,22 @@ def state_of(paper, path, content):
         if not isinstance(part, Mapping) or not all(map(torch.is_tensor, part.values())):
             raise ValueError(f"{path}: expected tensors by name, as the authors' {title} is saved; something else "
                              "is among them. Give their file as it comes.")
+        odd = [key for key, value in part.items() if not is_plain(value)]
+        if odd:
+            raise ValueError(f"{path}: an entry is no plain tensor of numbers (sparse, quantised, complex, without data, or "
+                             "larger than what is stored). Give their file as it comes.")
         lost = [key for key, value in part.items() if not value.isfinite().all()]
         if lost:
-            raise ValueError(f"{path}: {lost[0]} holds NaN or infinity, so that no answer could be a number. Give "
+            key = lost[0] if re.fullmatch(r"[\w.]+", lost[0]) else "an entry"
+            raise ValueError(f"{path}: {key} holds NaN or infinity, so that no answer could be a number. Give "
                              "another file.")
     return content
+
+
+def is_plain(value):
+    """Whether a tensor is dense, real, and no larger than the numbers that were stored for it."""
+    odd = value.is_nested or value.is_quantized or value.is_complex() or value.is_meta or value.layout != torch.strided
+    return not odd and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def check_inputs(sizes, inputs):

@@ -142,7 +142,7 @@ class TestLayout:
             corpora.open("daic_woz", vouched(root))
 
     @pytest.mark.parametrize(("text", "said"), [("", "cannot be read as comma-separated"),
-                                                ("ID,PHQ8_Score\n300,3", "has the columns id, phq8_score; expected Part")])
+                                                ("ID,PHQ8_Score\n300,3", "lacks Participant_ID or Gender; expected")])
     def test_tables_that_cannot_be_used(self, root, text, said):
         (root / "train_split_Depression_AVEC2017.csv").write_text(text)
         with pytest.raises(ValueError, match=rf"train_split_Depression_AVEC2017\.csv: {said}"):

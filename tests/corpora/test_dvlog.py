@@ -188,7 +188,7 @@ class TestFaults:
     @pytest.mark.parametrize(("text", "said"), [
         ("", "is empty; expected index,label,duration,gender,fold"),
         ("index,label,duration,gender,fold\n", "holds a header and no row"),
-        ("index,label,duration,fold\n1,normal,3,train\n", "has the columns index,label,duration,fold; expected index,label"),
+        ("index,label,duration,fold\n1,normal,3,train\n", "lacks the column gender; expected index,label"),
         ("a,b\n1,2\n", "begins with no header; expected index,label,duration,gender,fold")])
     def test_tables_of_another_kind_stop_the_run(self, root, text, said):
         (root / "labels.csv").write_text(text)

@@ -114,7 +114,7 @@ class TestCorpus:
 
     def test_a_table_without_the_fold(self, root):
         (root / "labels.csv").write_text("index,label\n001,1\n")
-        with pytest.raises(ValueError, match="has the columns index,label; expected index,label,fold"):
+        with pytest.raises(ValueError, match="lacks the column fold; expected index,label,fold"):
             opened(root)
 
     def test_a_real_corpus_goes_by_pseudonyms(self, root):

@@ -1,7 +1,9 @@
 """Whatever was derived from a corpus goes, and nothing else."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,7 +72,7 @@ def test_all_of_one_corpus_goes_and_nothing_of_another(two, tmp_path, capsys):
     assert not hashes & {content_hash(p) for p in root.glob("*/*.wav")}
     assert state(root) | state(other) | state(others_run) == before
     assert (cache / privacy.KEY).exists()
-    assert purge.purge(root, cache) == ([], [])
+    assert purge.purge(root, cache) == ([], [f"The cache knows nothing of this folder. It knows {other}."])
 
 
 def test_a_corpus_that_is_gone_leaves_nothing_behind(two):
@@ -107,14 +109,84 @@ def test_what_a_run_did_not_write_stays_and_is_named(two, tmp_path, capsys):
     cache, made = two
     root, run = made["mine"]
     (run / "thesis.tex").write_text("years of work")
+    (run / "figures/mine.png.txt").write_text("notes")
     torn = cache / "first_bytes/.part-x"
     torn.mkdir()
     purge.main([str(root), "--cache", str(cache)])
-    assert [p.name for p in run.iterdir()] == ["thesis.tex"]
+    assert sorted(p.name for p in run.rglob("*")) == ["figures", "mine.png.txt", "thesis.tex"]
     told = capsys.readouterr().out
-    for path in (run / "thesis.tex", torn):
-        assert f"{path}: cannot be judged" in told
-        assert path.exists()
+    assert f"{run / 'thesis.tex'}: was not written by a run." in told
+    assert f"{torn}: does not tell what it was made of" in told
+    assert torn.exists()
+
+
+def test_what_another_folder_needs_too_stays(voices, tmp_path):
+    """Equal files give one entry: it is of both corpora."""
+    cache = tmp_path / "cache"
+    for name in ("mine", "copy"):
+        root = shutil.copytree(voices, tmp_path / name)
+        (root / privacy.MARKER).unlink()
+        corpus = corpora.open("speech_folder", root, cache)
+        corpus.remember()
+        store.extract(corpus.files(), first_bytes, cache, workers=1)
+    entries = set((cache / "first_bytes").iterdir())
+    _, left = purge.purge(tmp_path / "mine", cache)
+    assert set((cache / "first_bytes").iterdir()) == entries
+    assert re.match(r"\d+ files lie in another folder too", left[0])
+    purge.purge(tmp_path / "copy", cache)
+    assert not list((cache / "first_bytes").iterdir())
+
+
+def test_a_purge_that_was_stopped_goes_on(two, monkeypatch):
+    cache, made = two
+    root, run = made["mine"]
+    unlink, count = Path.unlink, iter(range(100))
+
+    def stopped(path, **options):
+        if next(count) == 4:
+            raise OSError(30, "Read-only file system")
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", stopped)
+    with pytest.raises(SystemExit, match="found again when you run this again"):
+        purge.main([str(root), "--cache", str(cache)])
+    monkeypatch.undo()
+    assert run.exists()
+    assert (run / "params.yaml").exists()
+    monkeypatch.setattr(runs, "root", lambda: run.parent.parent / "repository")
+    purge.purge(root, cache)
+    assert not run.exists()
+
+
+def test_a_run_folder_that_lost_its_parameters_is_named(two):
+    cache, made = two
+    root, run = made["mine"]
+    for name in ("params.yaml", "provenance.json"):
+        (run / name).unlink()
+    _, left = purge.purge(root, cache)
+    assert f"{run}: has neither params.yaml nor provenance.json, so that it may be no run's." in left
+    assert (run / "predictions.csv").exists()
+
+
+def test_torn_notes_and_unreadable_files_stop_nothing(two):
+    cache, made = two
+    root, run = made["mine"]
+    torn = cache / privacy.REGISTRY / "0123.json"
+    torn.write_text("{")
+    lost = next(root.glob("*/*.wav"))
+    lost.unlink()
+    lost.symlink_to("nowhere/anna.wav")
+    gone, left = purge.purge(root, cache)
+    assert run in gone
+    assert any(str(torn) in sentence for sentence in left)
+    assert not any(lost.name in sentence for sentence in left)
+
+
+def test_what_commands_wrote_of_names_goes_too(two):
+    cache, made = two
+    (cache / "private.log").write_text("anna.wav\tis empty")
+    purge.purge(made["mine"][0], cache)
+    assert not (cache / "private.log").exists()
 
 
 def test_dry_only_tells(two):

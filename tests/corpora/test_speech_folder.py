@@ -162,7 +162,7 @@ class TestTable:
         assert "1 participants have recordings in both classes" in the_problem(opened(root, pattern=PATTERN), "all")
 
     @pytest.mark.parametrize(("text", "said"), [
-        (b"", "cannot be read as comma-separated"), (b"name,class\na,1", "has the columns name, class; expected file,"),
+        (b"", "cannot be read as comma-separated"), (b"name,class\na,1", "lacks the column file or participant"),
         (b"file,participant\na,1\nb,2,3", "cannot be read as comma-separated"),
         (b"file,participant\n\xe9,1", "cannot be read as comma-separated")])
     def test_tables_that_cannot_be_used(self, root, text, said):

@@ -122,6 +122,8 @@ DAMAGE = {"half": lambda entry: (entry / "values.npy").write_bytes(b"\x93NUMPY h
           "an array gone": lambda entry: (entry / "values.npy").unlink(),
           "an array more": lambda entry: np.save(entry / "more.npy", np.zeros(2)),
           "checksums gone": lambda entry: (entry / store.NOTE).unlink(),
+          "another source": lambda entry: (entry / store.NOTE).write_text(
+              (entry / store.NOTE).read_text().replace('"source": "', '"source": "0')),
           "checksums zeroed": lambda entry: (entry / store.NOTE).write_bytes(bytes(20))}
 
 
@@ -137,6 +139,23 @@ def test_a_damaged_entry_is_made_again_and_named(files, tmp_path, how, capsys):
                                        f"double/{entry.name}.\n")
     store.extract(files, double, tmp_path / "cache", workers=1)
     assert capsys.readouterr().out == ""
+
+
+def noisy(path):
+    """An extractor whose library tells the file's name on the standard error."""
+    os.write(2, f"cannot find {path}".encode())
+    return double(path)
+
+
+noisy.version = 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_libraries_print_about_files_goes_nowhere(files, tmp_path, workers, capfd):
+    store.extract(files, noisy, tmp_path / "cache", workers=workers)
+    assert "cannot find" not in capfd.readouterr().err
+    os.write(2, b"and is heard again")
+    assert "heard again" in capfd.readouterr().err
 
 
 def test_an_entry_knows_what_it_was_made_of(files, tmp_path):

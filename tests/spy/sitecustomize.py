@@ -1,4 +1,4 @@
-"""On the path of a test's kernels: what every saved figure shows is written down, as numbers and text."""
+"""On the path of a test's kernels: what every figure shows is written down, as numbers and text."""
 
 import json
 import os
@@ -7,26 +7,27 @@ from pathlib import Path
 
 if folder := os.environ.get("DEPNB_SPY"):
     import numpy as np
-    from matplotlib.figure import Figure
+    from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.text import Text
 
-    save, number = Figure.savefig, count()
+    draw, number = FigureCanvasBase.print_figure, count()
 
-    def savefig(figure, target, *arguments, **options):
-        figure.canvas.draw()
-        rows = []
-        for ax in figure.axes:
+    def print_figure(canvas, target, *arguments, **options):
+        """Whether it is saved or shown in the notebook."""
+        result = draw(canvas, target, *arguments, **options)
+        told = {"figure": Path(target).stem if isinstance(target, str | Path) else "shown", "numbers": [],
+                "texts": [t.get_text() for t in canvas.figure.findobj(Text)]}
+        for ax in canvas.figure.axes:
             for line in ax.lines:
-                rows += [line.get_xdata(), line.get_ydata()]
+                told["numbers"] += [line.get_xdata(), line.get_ydata()]
             for drawn in ax.collections:
-                rows += [*np.asarray(drawn.get_offsets()).T, *(path.vertices.ravel() for path in drawn.get_paths())]
-            for patch in ax.patches:
-                rows += [patch.get_extents().get_points().ravel(), patch.get_path().vertices.ravel()]
-            rows += [np.ravel(image.get_array()) for image in ax.images] + [ax.get_xlim(), ax.get_ylim()]
-        told = {"figure": Path(str(target)).stem, "texts": [t.get_text() for t in figure.findobj(Text)],
-                "numbers": [np.ma.filled(np.ma.asarray(r, float), np.nan).tolist() for r in rows],
-                "heights": [p.get_height() for ax in figure.axes for p in ax.patches if hasattr(p, "get_height")]}
+                told["numbers"] += [*np.asarray(drawn.get_offsets()).T]
+                told["numbers"] += [axis for path in drawn.get_paths() for axis in path.vertices.T]
+            sizes = [(p.get_height(), p.get_width(), p.get_x(), p.get_y()) for p in ax.patches if hasattr(p, "get_height")]
+            told["numbers"] += list(zip(*sizes, strict=True)) + [np.ravel(image.get_array()) for image in ax.images]
+            told["numbers"] += [ax.get_xlim(), ax.get_ylim()]
+        told["numbers"] = [np.ma.filled(np.ma.asarray(row, float), np.nan).tolist() for row in told["numbers"]]
         Path(folder, f"{os.getpid()}-{next(number)}.json").write_text(json.dumps(told))
-        return save(figure, target, *arguments, **options)
+        return result
 
-    Figure.savefig = savefig
+    FigureCanvasBase.print_figure = print_figure
