@@ -18,7 +18,7 @@ book: .venv/.ready
 pdf: book
 	@mkdir -p logs
 	$(BIN)/jupyter-book build . -W -n --keep-going --builder singlehtml > logs/pdf.txt 2>&1 || { grep -E "WARNING|ERROR|Error" logs/pdf.txt; exit 1; }
-	$(BIN)/python -m depnb.printing _build/singlehtml _build/book.pdf
+	$(BIN)/python -m depnb.book.pdf _build/singlehtml _build/book.pdf
 	@echo "Open _build/book.pdf"
 
 test: .venv/.ready

@@ -156,7 +156,12 @@ def sources(wildcards):
 
 
 rule evidence:
-    input: sources, notebook="notebooks/{page}.ipynb", values=f"params/evidence/{PROFILE}.yaml"
+    input:
+        sources,
+        "params/evidence/departures.yaml",
+        [f"params/{paper}/quick.yaml" for paper in PAPERS],
+        notebook="notebooks/evidence/{page}.ipynb",
+        values=f"params/evidence/{PROFILE}.yaml",
     output: "book/_executed/{page}.ipynb"
     log: notebook="logs/{page}.ipynb", text="logs/{page}.txt"
     params:
@@ -186,7 +191,7 @@ rule last:
         lambda w: [] if w.last == "real_data" else [
             *expand("book/_executed/{page}.ipynb", page=[*PAPERS, *EVIDENCE, "real_data"]),
             *expand("book/_executed/learn/{lesson}.ipynb", lesson=LESSONS)],
-        notebook="notebooks/{last}.ipynb",
+        notebook="notebooks/evidence/{last}.ipynb",
     output: "book/_executed/{last}.ipynb"
     log: notebook="logs/{last}.ipynb", text="logs/{last}.txt"
     params:

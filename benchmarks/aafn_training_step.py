@@ -24,8 +24,8 @@ from paired import arguments, compare, report
 from torch import nn
 from training_step import default_allocator
 
-from depnb import training
 from depnb.models import aafn, ordinal
+from depnb.runs import loop
 
 
 class PlainBranch(nn.Module):
@@ -157,7 +157,7 @@ def main():
                 module.dropout = 0.0
         losses.append(float(step(still, inputs, targets)().detach()))
     assert abs(losses[0] - losses[1]) < 1e-4, f"losses differ: {losses}"
-    name, keep = f"{frames:,} frames, batch {batch}, 32 bits", training.keep_freed_memory
+    name, keep = f"{frames:,} frames, batch {batch}, 32 bits", loop.keep_freed_memory
     one, other = step(plain, inputs, targets), step(ours, inputs, targets)
     rows = {name: compare(one, other, rounds, default_allocator, keep),
             f"{name}, our allocator setting for both": compare(one, other, rounds, keep, keep)}

@@ -16,9 +16,9 @@ import torch
 from paired import arguments, compare, report
 from PIL import Image, ImageEnhance
 
-from depnb import training
 from depnb.features import clips
 from depnb.models import sta_drn
+from depnb.runs import loop
 
 FRAMES, SIZE, VIDEO = 64, 224, 200
 
@@ -56,7 +56,7 @@ def check_equal(files, crops):
 
 def main():
     a = arguments(__doc__, rounds=9).parse_args()
-    training.keep_freed_memory()                            # as in the notebooks
+    loop.keep_freed_memory()                            # as in the notebooks
     random.seed(0)
     portrait = Image.fromarray(skimage.data.astronaut()).crop((138, 14, 316, 192))
     rows = {}

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from paired import arguments, compare, report
 
-from depnb import training
 from depnb.models import dynmultidep
+from depnb.runs import loop
 
 
 def scan_written_out(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse=False):
@@ -74,7 +74,7 @@ def main():
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches, frames, sizes = ([2, 4], 40, {"width": 32}) if a.quick else (a.batches + a.alone, a.frames, {})
     alone = [4] if a.quick else a.alone
-    training.keep_freed_memory()
+    loop.keep_freed_memory()
     torch.manual_seed(0)
     model, rows = dynmultidep.DynMultiDep("released", dropout=0.0, **sizes).to(device), {}
     for batch in batches:

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from depnb import runs
+from depnb.files import write_atomically
 
 
 def compare(plain, ours, rounds, before_plain=lambda: None, before_ours=lambda: None):
@@ -51,4 +52,4 @@ def report(rows, save, device="cpu"):
         "date": date.today().isoformat()} for name, row in rows.items()])
     print(table.T.to_string(header=False))
     if save:
-        runs.write_atomically(save, table.to_csv(index=False))
+        write_atomically(save, table.to_csv(index=False))

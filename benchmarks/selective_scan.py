@@ -23,8 +23,10 @@ import torch.nn.functional as F
 from paired import arguments, compare, report
 from training_step import default_allocator
 
-from depnb import runs, training
+from depnb import runs
+from depnb.files import write_atomically
 from depnb.models.selective_scan import selective_scan
+from depnb.runs import loop
 
 NAMES = ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")
 LENGTHS = (60, 120, 300, 600, 1200, 3600, 10_000, 20_000)
@@ -150,7 +152,7 @@ def main():
         table = by_length(lengths, channels, states, rounds)
         print(table.to_string(index=False))
         if a.save:
-            runs.write_atomically(a.save.with_stem(f"{a.save.stem}_length"), table.to_csv(index=False))
+            write_atomically(a.save.with_stem(f"{a.save.stem}_length"), table.to_csv(index=False))
         pairs = {"mambapy 1.2.0, parallel scan": ("mambapy", mambapy_scan, ours("cpu")),
                  "PyTorch loop, states only": ("torch", ours("loop"), ours("cpu"))}
     for name, (package, plain, fast) in pairs.items():
@@ -161,7 +163,7 @@ def main():
         must_agree(fast(), plain())
         rows[name] = compare(plain, fast, rounds)
         if device == "cpu":
-            keep = training.keep_freed_memory
+            keep = loop.keep_freed_memory
             rows[f"{name}, freed memory kept for both"] = compare(plain, fast, rounds, keep, keep)
             default_allocator()
     if device == "cpu":

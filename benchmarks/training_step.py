@@ -16,8 +16,8 @@ import torch
 from paired import arguments, compare, report
 from torch import nn
 
-from depnb import training
 from depnb.models import sta_drn
+from depnb.runs import loop
 
 
 class PlainAttention(nn.Module):
@@ -132,7 +132,7 @@ def main():
     name = f"{a.frames} frames of {a.size} x {a.size}, batch {a.batch}"
     last = clips.to(memory_format=torch.channels_last_3d)
     one, other = step(plain, clips, target), step(ours, last, target)
-    keep = training.keep_freed_memory
+    keep = loop.keep_freed_memory
     rows = {f"{name}, 32 bits": compare(one, other, a.rounds, default_allocator, keep),
             f"{name}, 32 bits, our allocator setting for both": compare(one, other, a.rounds, keep, keep)}
     if device.type == "cuda":

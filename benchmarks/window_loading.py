@@ -16,8 +16,8 @@ import torch
 from paired import arguments, compare, report
 from torch.utils.data import default_collate
 
-from depnb import training
 from depnb.features import store, windowing
+from depnb.runs import loop
 
 FOLDERS = ("facial_keypoints", "gaze_vectors", "audio/mel-spectrogram", "text")
 FILES, BATCH = 1311, 8                                      # windows of the released training set; of a batch here
@@ -59,7 +59,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="two sessions and few files: to see that it runs")
     a = parser.parse_args()
     sessions, files, batches = (2, 20, 2) if a.quick else (40, FILES, 20)
-    training.keep_freed_memory()                            # as in the notebooks
+    loop.keep_freed_memory()                            # as in the notebooks
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

@@ -1,11 +1,13 @@
 """Files that appear whole or not at all, also when the power fails, and hashes of what files hold."""
 
 import hashlib
+import itertools
 import json
 import os
 import zlib
 from pathlib import Path
 
+ENTRY = "entry.json"         # of the cache; source: hash of the file that an entry was made of; files: CRC-32 of its arrays
 MANY = 64           # files: from here on the whole disk is flushed at once, which costs as much as a few files
 
 
@@ -101,3 +103,28 @@ def _hash(path, parts):
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def repository():
+    """The repository's root, against which relative paths are resolved."""
+    for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).parent.parent):
+        if (folder / "_config.yml").exists() and (folder / "notebooks").is_dir():
+            return folder
+    return Path.cwd()
+
+
+def located(relative):
+    """A path as given if absolute, else below the repository's root."""
+    return repository() / Path(relative).expanduser()
+
+
+def notebook(page):
+    """The notebook of a page: a chapter, a lesson (learn/voice) or a page of evidence -> Path, there or not."""
+    path = located(f"notebooks/{page}.ipynb")
+    return path if path.exists() else located(f"notebooks/evidence/{page}.ipynb")
+
+
+def move_aside(folder):
+    """Rename a folder that must make room, to the first free <name>.replaced-<i> beside it -> its new path."""
+    candidates = (folder.with_name(f"{folder.name}.replaced-{i}") for i in itertools.count(1))
+    return folder.rename(next(p for p in candidates if not p.exists()))

@@ -15,6 +15,10 @@ import nbformat
 import numpy as np
 import pytest
 
+from depnb import figures
+from depnb.evidence.cohort import Cohort
+from depnb.papers import MODELS
+
 matplotlib.use("Agg")
 os.environ.setdefault("TQDM_DISABLE", "1")
 ROOT = Path(__file__).parent.parent
@@ -102,17 +106,15 @@ def small_cohort(tmp_path_factory):
 @pytest.fixture(scope="session")
 def cohort(small_cohort):
     """The small cohort as the pages of evidence open it."""
-    from depnb import protocol
 
-    return protocol.Cohort(16, 0, 1.0, root=small_cohort)
+    return Cohort(16, 0, 1.0, root=small_cohort)
 
 
 @pytest.fixture(scope="session")
 def models(small_cohort, cache):
     """The four pipelines on the small cohort, by name. Do not change them."""
-    from depnb import pipelines
 
-    return {name: kind(small_cohort, cache) for name, kind in pipelines.MODELS.items()}
+    return {name: kind(small_cohort, cache) for name, kind in MODELS.items()}
 
 
 @pytest.fixture(scope="session")
@@ -235,9 +237,8 @@ def house_style():
     """The house style while a test draws; its figures are closed afterwards."""
     import matplotlib.pyplot as plt
 
-    from depnb import plots
 
-    plots.use_house_style()
+    figures.use_house_style()
     yield
     plt.close("all")
     plt.rcdefaults()

@@ -6,6 +6,7 @@ import sys
 
 import nbformat
 
+from depnb import files
 from tests.conftest import ROOT
 
 TINY = {"epochs": 2, "validate_every": 1, "image_size": 32, "features": 4, "stem_features": 4, "batch_size": 4,
@@ -38,7 +39,7 @@ def metrics_of(folder):
 
 def command(folder, parameters, notebook="sta_drn"):
     return [sys.executable, "-m", "papermill", "-k", "python3", "--no-progress-bar", "--cwd", str(ROOT),
-            str(ROOT / f"notebooks/{notebook}.ipynb"), str(folder / "out.ipynb"), "-y", json.dumps(parameters)]
+            str(files.notebook(notebook)), str(folder / "out.ipynb"), "-y", json.dumps(parameters)]
 
 
 def run(folder, parameters, notebook, fails=False):
@@ -54,3 +55,15 @@ def execute(folder, fails=False, notebook="sta_drn", **parameters):
     small = {"sta_drn": TINY, "cfrafn": TINY_VOICES, "aafn": TINY_INTERVIEWS, "dynmultidep": TINY_VLOGS,
              **TINY_EVIDENCE}.get(notebook, {})
     return run(folder, small | {"run_dir": str(folder / "run")} | parameters, notebook, fails)
+
+
+def error_of(notebook):
+    """The last line that a user reads below a cell that stopped."""
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", []) if o["output_type"] == "error"]
+    return f"{outputs[0]['ename']}: {outputs[0]['evalue']}"
+
+
+def texts(notebook):
+    """All text that a run put into a notebook, its figures left out."""
+    outputs = [o for cell in notebook.cells for o in cell.get("outputs", [])]
+    return json.dumps([{**o, "data": {k: v for k, v in o.get("data", {}).items() if k != "image/png"}} for o in outputs])

@@ -5,7 +5,9 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from depnb import classification, evaluation, runs, subscores
+from depnb import runs
+from depnb.scores import report
+from depnb.scores.items import ITEMS, evaluate_items, items_by_participant, window_table
 
 PARAMETERS = {"data_root": "auto", "run_dir": "auto", "resume": True, "seed": 0, "protocol": "clean"}
 SETTINGS = {"sta_drn": {"corpus": "avec2014", "variant": "attention_fusion"}, "cfrafn": {"corpus": "speech_folder"},
@@ -40,16 +42,16 @@ def judged(paper):
     if paper in ("cfrafn", "dynmultidep"):
         rows["y_true"] = np.repeat(np.arange(24) % 2, 2)
         rows["y_pred"] = 1 / (1 + np.exp(-rng.normal(2 * rows["y_true"] - 1, 1.5)))
-        return rows, {"test": classification.evaluate_classification(rows[~train], 0.5)}
+        return rows, {"test": report.evaluate_classification(rows[~train], 0.5)}
     if paper == "sta_drn":
         rows["y_true"] = np.repeat(rng.uniform(0, 40, 24).round(), 2)
         rows["y_pred"] = rows["y_true"] + rng.normal(0, 6, 48)
-        return rows, {"test": evaluation.evaluate_regression(rows[~train], rows["y_true"][train].mean())}
+        return rows, {"test": report.evaluate_regression(rows[~train], rows["y_true"][train].mean())}
     items = np.repeat(rng.integers(0, 4, (24, 8)), 2, 0)
-    known = pd.DataFrame(items, columns=[f"phq8_{name}" for name in subscores.ITEMS])
+    known = pd.DataFrame(items, columns=[f"phq8_{name}" for name in ITEMS])
     windows = rows.assign(start=0, y_true=items.sum(1)).join(known)
-    rows = subscores.window_table(windows, np.clip(items + rng.normal(0, 1, (48, 8)), 0, 3))
-    return rows, {"test": subscores.evaluate(rows[~train], subscores.per_participant(rows[train]))}
+    rows = window_table(windows, np.clip(items + rng.normal(0, 1, (48, 8)), 0, 3))
+    return rows, {"test": evaluate_items(rows[~train], items_by_participant(rows[train]))}
 
 
 def finish(folder, paper, restricted=False, **changed):

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from depnb import printing
+from depnb.book import pdf
 
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 SLOW = 60_000                                   # ms: only a browser that hangs takes so long
@@ -43,7 +43,7 @@ SAMPLES = """() => {                          // marks three elements of every c
 
 @pytest.fixture(scope="module")
 def browser():
-    program = printing.chromium()
+    program = pdf.chromium()
     if program is None:
         pytest.skip("no Chromium: install it (apt-get install chromium), or name one in DEPNB_CHROMIUM")
     with sync_playwright() as playwright:
@@ -103,7 +103,7 @@ def first_tab_does_not_lead_past_the_navigation(page):
 
 
 def focus_is_hidden(page):
-    page.evaluate(printing.UNFOLD)
+    page.evaluate(pdf.UNFOLD)
     page.keyboard.press("Tab")                  # who moves by keyboard gets a ring, who points does not
     return page.evaluate(HIDDEN)
 

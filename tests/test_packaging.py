@@ -15,10 +15,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from depnb import runs
+from depnb.runs import origin
 from tests.conftest import ROOT
 from tests.papermilled import EVIDENCE
-from tests.test_notebooks import PAPERS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -88,13 +87,14 @@ def test_make_installs_what_conda_does_in_one_call():
 
 
 def test_recorded_packages_are_dependencies():
-    assert set(runs.PACKAGES) <= {Requirement(r).name for r in PROJECT["dependencies"]}
+    assert set(origin.PACKAGES) <= {Requirement(r).name for r in PROJECT["dependencies"]}
 
 
 def test_every_subpackage_is_installed():
+    """They are looked for by their __init__.py."""
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
-    assert sorted(listed) == sorted(str(p.parent.relative_to(ROOT)).replace("/", ".")
-                                    for p in (ROOT / "depnb").rglob("__init__.py"))
+    assert listed == {"find": {"include": ["depnb*"]}}
+    assert {p.parent for p in (ROOT / "depnb").rglob("*.py")} == {p.parent for p in (ROOT / "depnb").rglob("__init__.py")}
 
 
 def test_modules_import_each_other_without_a_cycle():
@@ -109,7 +109,7 @@ def test_modules_import_each_other_without_a_cycle():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").rglob("*.ipynb")), ids=lambda p: p.stem)
 def test_notebooks_are_committed_without_outputs(path):
     notebook = nbformat.read(path, 4)
     nbformat.validate(notebook)
@@ -137,7 +137,8 @@ def test_the_workflow_has_a_plan_in_which_no_page_shows_a_run_of_other_code(prof
     planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert planned.returncode == 0, planned.stderr
     said = planned.stdout + planned.stderr
-    makes_a_run = re.findall(r"rm -f (runs/\w+/\w+/metrics\.json); [^\n]* papermill [^\n]*notebooks/(\w+)\.ipynb", said)
+    makes_a_run = re.findall(r"rm -f (runs/\w+/\w+/metrics\.json); [^\n]* papermill [^\n]*notebooks/"
+                             r"(?:evidence/)?(\w+)\.ipynb", said)
     assert sorted(makes_a_run) == sorted(
         [*((f"runs/{page}/{profile}/metrics.json", page) for page in EVIDENCE),
-         *((f"runs/{paper}/quick/metrics.json", paper) for paper in PAPERS)])
+         *((f"runs/{paper}/quick/metrics.json", paper) for paper in origin.PAPERS)])

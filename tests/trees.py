@@ -2,7 +2,7 @@
 
 import json
 
-from depnb.privacy import GENERATOR, MARKER
+from depnb.corpora.privacy import GENERATOR, MARKER
 from depnb.simulation import layouts
 
 

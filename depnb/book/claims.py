@@ -29,8 +29,8 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from depnb import runs
 from depnb.book import eaten
+from depnb.files import located, repository, write_atomically
 
 PAPERS = {"STA-DRN": "sta_drn", "CFRAFN": "cfrafn", "AAFN": "aafn",
           "DynMultiDep": "dynmultidep"}                               # name -> folder, chapter
@@ -110,7 +110,7 @@ def load(*papers):
     """Rows of the ledger of all papers, or of those named, each with its paper, in order of the files."""
     rows = []
     for paper in papers or PAPERS:
-        rows += read(runs.path(f"params/{PAPERS[paper]}/claims.yaml"), paper)
+        rows += read(located(f"params/{PAPERS[paper]}/claims.yaml"), paper)
     refuse_repeated(rows)
     return rows
 
@@ -184,7 +184,7 @@ def places(value):
 @cache
 def sources():
     """What was read, as in sources.yaml -> dict of two lists, repositories and texts."""
-    found = yaml.safe_load(runs.path(SOURCES).read_text(encoding="utf-8"))
+    found = yaml.safe_load(located(SOURCES).read_text(encoding="utf-8"))
     for entry in found["repositories"]:
         for commit in entry["commits"]:
             if set(commit) != {"commit", "date", "read"}:
@@ -524,9 +524,9 @@ def one_line(text):
 def main():
     rows = load()
     for link in (link for row in rows for link in row["links"]):
-        if problem := dead(link, runs.root()):
+        if problem := dead(link, repository()):
             raise SystemExit(problem)
-    runs.write_atomically(runs.path(PAGE), page(rows))
+    write_atomically(located(PAGE), page(rows))
     print(f"{PAGE}: {len(rows)} rows")
 
 

@@ -6,8 +6,8 @@ command; "none" where there is none) and note (how they differ, or why there is 
 
 import yaml
 
-from depnb import runs
 from depnb.book import eaten, reports
+from depnb.files import located
 
 FIELDS = ("theirs", "where", "ours", "note")
 
@@ -15,7 +15,7 @@ FIELDS = ("theirs", "where", "ours", "note")
 def load(paper):
     """Rows of one paper -> list of dicts. Raises ValueError, in one sentence, for a faulty row."""
     path = f"params/{paper}/commands.yaml"
-    rows = yaml.safe_load(runs.path(path).read_text(encoding="utf-8"))
+    rows = yaml.safe_load(located(path).read_text(encoding="utf-8"))
     for number, row in enumerate(rows, 1):
         if set(row) != set(FIELDS):
             raise ValueError(f"{path}, row {number}: expected the fields {', '.join(FIELDS)}, got {', '.join(row)}.")

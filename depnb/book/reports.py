@@ -12,8 +12,8 @@ from functools import cache
 import yaml
 from IPython.display import HTML
 
-from depnb import runs
 from depnb.book import eaten
+from depnb.files import located, write_atomically
 
 DATA, PAGE = "book/data/field.yaml", "book/evidence/field.md"
 KNOWN = {"own": "its own words", "files": "their files", "quoted": "as quoted by", "counted": "counted here"}
@@ -47,7 +47,7 @@ def corpora():
     ValueError
         In one sentence that names corpus and row: an unknown field or word, or no source.
     """
-    entries = yaml.safe_load(runs.path(DATA).read_text(encoding="utf-8"))["corpora"]
+    entries = yaml.safe_load(located(DATA).read_text(encoding="utf-8"))["corpora"]
     for entry in entries:
         for row in entry["rows"]:
             if problem := fault(row, entry["numbers"]):
@@ -156,7 +156,7 @@ def table(entry):
 
 
 def main():
-    runs.write_atomically(runs.path(PAGE), page())
+    write_atomically(located(PAGE), page())
     print(f"{PAGE}: {len(corpora())} corpora, {sum(len(entry['rows']) for entry in corpora())} rows")
 
 

@@ -3,22 +3,16 @@
 from functools import partial
 from pathlib import Path
 
-from depnb import privacy
+from depnb.corpora import privacy
 from depnb.corpora.avec import open_avec, open_frame_folder
 from depnb.corpora.daic_woz import open_daic_woz
 from depnb.corpora.dvlog import open_dvlog
+from depnb.corpora.lmvd import open_lmvd
 from depnb.corpora.speech_folder import open_speech_folder
-
-
-def _open_lmvd(root, terms):
-    from depnb.corpora.lmvd import open_lmvd  # here, not at the top: the module is a command as well
-
-    return open_lmvd(root, terms)
-
 
 OPENERS = {"avec2013": partial(open_avec, "avec2013"), "avec2014": partial(open_avec, "avec2014"),
            "frame_folder": open_frame_folder, "speech_folder": open_speech_folder, "daic_woz": open_daic_woz,
-           "dvlog": open_dvlog, "lmvd": _open_lmvd}
+           "dvlog": open_dvlog, "lmvd": open_lmvd}
 
 
 def open(name, root, cache=None, **options):

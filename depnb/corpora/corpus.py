@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-from depnb import privacy
+from depnb.corpora import privacy, readers
 from depnb.files import content_hash, write_atomically
 
 SPLITS = ("train", "validation", "test")
@@ -312,39 +312,27 @@ class Session:
 
     def frames(self, part, step=1):
         """Every step-th frame of one recording -> iterator of (H, W, 3) uint8 RGB."""
-        from depnb.features.face import read_frames
-
-        return read_frames(self._files[part], step)
+        return readers.read_frames(self._files[part], step)
 
     def waveform(self, part="recording"):
         """The sound of one recording -> (samples (n,) float32 mono in [-1, 1], sample rate in Hz)."""
-        from depnb.features.speech import read_audio
-
-        return read_audio(self._files[part])
+        return readers.read_audio(self._files[part])
 
     def features(self, part):
         """Features that the owners extracted, one row a second: part acoustic or visual -> (T, F) float32."""
-        from depnb.features.vlog import read
-
-        return read(self._files[part])
+        return readers.read_array(self._files[part])
 
     def transcript(self, part="transcript"):
         """What was said -> table with start, stop (seconds, as written), speaker, value; one row a turn."""
-        from depnb.features.interview import read_transcript
-
-        return read_transcript(self._files[part])
+        return readers.read_transcript(self._files[part])
 
     def landmarks(self, part="keypoints"):
         """68 points of the face in 3-D -> (frames, 68, 3) float32, as tracked; NaN where tracking failed."""
-        from depnb.features.interview import KEYPOINTS, read_points
-
-        return read_points(self._files[part], KEYPOINTS)
+        return readers.read_points(self._files[part], readers.KEYPOINTS)
 
     def gaze(self, part="gaze"):
         """Direction of each eye, as seen by the camera and by the head -> (frames, 4, 3) float32; NaN where it failed."""
-        from depnb.features.interview import GAZE, read_points
-
-        return read_points(self._files[part], GAZE)
+        return readers.read_points(self._files[part], readers.GAZE)
 
 
 def _inside(spans, numbers):

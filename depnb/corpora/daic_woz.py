@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from depnb import privacy
+from depnb.corpora import privacy
 from depnb.corpora.corpus import PHQ8, PHQ8_ITEMS, Corpus
 
 ITEMS = [f"phq8_{name}" for name in PHQ8_ITEMS]

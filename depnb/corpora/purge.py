@@ -12,12 +12,11 @@ from pathlib import Path
 
 import yaml
 
-from depnb import privacy, runs
-from depnb.features import store
-from depnb.files import content_hash
+from depnb.corpora import privacy
+from depnb.files import ENTRY, content_hash, located
 
 # What runs write. Anything else in their folders is not theirs, and stays. The parameters go last: they tell that it is one.
-MADE = (*runs.GIVEN[1:], *privacy.IDENTIFYING, "state.safetensors", "figures/*.png", "search", "search.db", "chain-*",
+MADE = (*privacy.GIVEN[1:], *privacy.IDENTIFYING, "state.safetensors", "figures/*.png", "search", "search.db", "chain-*",
         "tensorboard", "wandb", ".*.part", "params.yaml")
 
 
@@ -79,7 +78,7 @@ def registry(cache):
 def folders_on(root, notes):
     """Run folders that stand on the corpus, and those of them that were moved aside."""
     folders = [Path(output) for told in notes.values() for output in told["outputs"]]
-    folders += [file.parent for file in sorted(runs.path("runs").glob("*/*/params.yaml")) if reads(file, root)]
+    folders += [file.parent for file in sorted(located("runs").glob("*/*/params.yaml")) if reads(file, root)]
     return sorted({aside for folder in folders for aside in (folder, *folder.parent.glob(f"{folder.name}.replaced-*"))
                    if aside.is_dir()})
 
@@ -97,7 +96,7 @@ def parts(folder):
 def source(entry):
     """Hash of what an entry of the cache was made of; None for one that does not tell."""
     try:
-        return json.loads((entry / store.NOTE).read_text())["source"] or None
+        return json.loads((entry / ENTRY).read_text())["source"] or None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -121,7 +120,7 @@ def reads(file, root):
     except (OSError, ValueError, yaml.YAMLError):
         return False
     places = [given.get(name) for name in ("data_root", "input")]
-    return any(isinstance(place, str) and place not in ("", "auto") and runs.path(place).resolve().is_relative_to(root)
+    return any(isinstance(place, str) and place not in ("", "auto") and located(place).resolve().is_relative_to(root)
                for place in places)
 
 
@@ -129,7 +128,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m depnb.corpora.purge", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_root", type=Path, help="folder of the corpus, there or not")
-    parser.add_argument("--cache", type=Path, default=runs.path("cache"), help="the notebooks' cache_dir")
+    parser.add_argument("--cache", type=Path, default=located("cache"), help="the notebooks' cache_dir")
     parser.add_argument("--dry", action="store_true", help="only say what would be removed")
     given = parser.parse_args(arguments)
     try:

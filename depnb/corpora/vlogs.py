@@ -7,6 +7,8 @@ counts as its own speaker.
 import csv
 import io
 
+import numpy as np
+
 from depnb.corpora.corpus import CLASS, GENDERS, Corpus
 
 MODALITIES = {"acoustic": ("acoustic",), "visual": ("visual",)}
@@ -129,3 +131,14 @@ def _speakers(path):
     for row in read_rows(path, ("index", "speaker")):
         speakers.setdefault(row["index"], []).append(row)
     return speakers, []
+
+
+def standardised(visual):
+    """Each row to mean 0 and standard deviation 1 (ddof 0) over its 136 numbers, as LMVD; a constant row becomes zeros.
+
+    x and y share one mean, so that where the face stands in the picture stays in the row. (T, 136) -> (T, 136) float64.
+    """
+    visual = np.asarray(visual, float)
+    centred, spread = visual - visual.mean(1, keepdims=True), visual.std(1, keepdims=True)
+    varied = np.ptp(visual, axis=1, keepdims=True) > 0
+    return np.divide(centred, spread, out=np.zeros_like(visual), where=varied)

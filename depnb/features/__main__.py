@@ -10,7 +10,9 @@ Videos are worked on where there are any, recordings of speech otherwise, or as 
 import argparse
 from pathlib import Path
 
-from depnb import privacy
+from depnb import corpora
+from depnb.corpora import daic_woz, privacy
+from depnb.features import face, interview, speech, text, vggish
 from depnb.files import content_hash
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
@@ -62,8 +64,6 @@ def remember(files, a):
 
 def faces(videos, a):
     """Track and crop -> (crops by name, problems by name)."""
-    from depnb.features import face  # here, not at the top: a folder of audio needs no OpenCV
-
     remember(videos, a)
     crops, _, problems = face.extract(videos, a.cache, a.workers, a.frame_step, a.size, a.crop)
     return crops, problems
@@ -71,8 +71,6 @@ def faces(videos, a):
 
 def voices(recordings, a):
     """eGeMAPS and VGGish -> (features by name, problems by name)."""
-    from depnb.features import speech, vggish
-
     remember(recordings, a)
     try:
         return speech.extract(recordings, a.cache, a.workers, a.augmentation, weights=a.weights, silence=a.silence)[:2]
@@ -82,10 +80,6 @@ def voices(recordings, a):
 
 def interviews(a):
     """Signals and sentences of DAIC-WOZ -> (features by session, problems by file, sessions)."""
-    from depnb import corpora
-    from depnb.corpora import daic_woz
-    from depnb.features import interview, text
-
     try:
         corpus = corpora.open("daic_woz", a.folder, a.cache)
         corpus.remember()

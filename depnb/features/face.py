@@ -8,19 +8,16 @@ centre at (1/2, 1/3) of the crop, scale = min(0.35 width / eye distance, (height
 are FaceMesh's, theirs dlib's. The box follows bilal1718/TUKL 20c69d3 (face_detect_avec2014.py), see `boxes`.
 """
 
-import re
 import warnings
 from contextlib import contextmanager
-from pathlib import Path
 
 import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from depnb.corpora.readers import VideoError, quiet_stderr, read_frames
 from depnb.features import store
-from depnb.features.store import quiet_stderr
 
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 FEW_MISSING = 0.2           # share of frames without a face that is interpolated without a word
 MANY_MISSING = 0.5          # above this share a video is refused
 CROPS = ("aligned", "box")
@@ -35,52 +32,6 @@ SIXTY_EIGHT = [162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 28
                78, 82, 13, 312, 308, 317, 14, 87]                                                      # inner lips
 EYE_CORNERS = ((33, 133, 468), (362, 263, 473))         # right and left eye: two corners, iris centre
 RIGID = [10, 67, 297, 109, 338, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 33, 133, 362, 263, 127, 356, 234, 454]
-
-
-class VideoError(ValueError):
-    """A video that cannot be used; the message says what was expected and what to do, not where it lies."""
-
-
-def read_frames(path, step=1):
-    """Every `step`-th frame of a video file or of a folder of images -> iterator of (H, W, 3) uint8 RGB.
-
-    Folders are read in numeric order of their names. Raises VideoError for an unreadable, empty or truncated file.
-    """
-    path = Path(path)
-    if path.is_dir():
-        yield from _read_folder(path, step)
-        return
-    if path.stat().st_size == 0:
-        raise VideoError("the file is empty; expected a video. Copy it again from the corpus.")
-    with quiet_stderr():
-        video = cv2.VideoCapture(str(path))
-        promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
-        if promised <= 0:
-            raise VideoError("not a readable video (truncated, or not a video at all). Copy it again from the corpus.")
-        count = 0
-        while video.grab():
-            if count % step == 0:
-                ok, frame = video.retrieve()
-                if not ok:
-                    break
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            count += 1
-        video.release()
-    if count < 0.98 * promised:         # some encoders overstate the count by a frame or two
-        raise VideoError(f"truncated: {count} of {promised} frames can be decoded. Copy it again from the corpus.")
-
-
-def _read_folder(path, step):
-    names = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGES),
-                   key=lambda p: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", p.name)])
-    if not names:
-        raise VideoError("the folder holds no images; expected 00001.jpg, 00002.jpg, … Extract the frames again.")
-    for name in names[::step]:
-        with quiet_stderr():
-            frame = cv2.imread(str(name), cv2.IMREAD_COLOR)
-        if frame is None:
-            raise VideoError(f"{name.name} is not a readable image. Extract the frames again.")
-        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
 @contextmanager

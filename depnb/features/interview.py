@@ -8,73 +8,18 @@ sentences are those spoken around the window (released: spread evenly over the i
 """
 
 import functools
-import warnings
 
 import librosa
 import numpy as np
-import pandas as pd
 import scipy.fft
 
+from depnb.corpora.readers import GAZE, KEYPOINTS, points_of, read_audio, read_table, read_transcript, tracked
 from depnb.features import store, text
-from depnb.features.speech import read_audio
-from depnb.features.text import participant_turns, read_transcript
+from depnb.features.text import participant_turns
 
 FPS, RATE, BANDS, FFT, HOP = 30, 16000, 80, 2048, 533      # video; Hz; mel bands; samples; samples (released)
 MODALITIES = ("visual", "audio", "text")
 POINTS = 72                                                # 68 of the face, 4 of gaze
-LEAD = ["frame", "timestamp", "confidence", "success"]
-KEYPOINTS = [f"{axis}{i}" for axis in "XYZ" for i in range(68)]
-GAZE = [f"{axis}_{eye}" for eye in ("0", "1", "h0", "h1") for axis in "xyz"]
-NOT_NUMBERS = ["-1.#IND", "1.#IND", "-1.#QNAN", "1.#QNAN", "-1.#INF", "1.#INF", "-nan(ind)", "-nan", "nan"]
-
-
-def read_table(path, columns):
-    """A table of tracked frames -> (frames, 4 + columns) float32: frame, timestamp, confidence, success, then `columns`.
-
-    Columns are found by name, whatever their case and the blanks around it; what is no number becomes NaN. Raises
-    ValueError when the table is empty, lacks a column, or has rows longer than its header.
-    """
-    wanted = [c.lower() for c in LEAD + columns]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            read = functools.partial(pd.read_csv, path, skipinitialspace=True, index_col=False, na_values=NOT_NUMBERS)
-            header = [c.strip().lower() for c in read(nrows=0)]
-            try:
-                table = read(dtype=np.float32)
-            except pd.errors.ParserError:
-                raise
-            except ValueError:                          # text that is none of the usual ones
-                table = read(dtype=str).apply(pd.to_numeric, errors="coerce")
-    except (ValueError, pd.errors.ParserWarning):
-        raise ValueError(f"not a table of {len(wanted)} columns separated by commas (empty, or rows of unequal length). "
-                         "Copy it again from the corpus.") from None
-    if not set(wanted) <= set(header):
-        raise ValueError(f"has {len(header)} columns, among them {len(set(wanted) & set(header))} of {len(wanted)} that are "
-                         f"expected: {', '.join(LEAD)} and {columns[0]} to {columns[-1]}. Copy it again from the corpus.")
-    if table.empty:
-        raise ValueError("holds no frame. Copy it again from the corpus.")
-    return table.to_numpy(np.float32)[:, [header.index(c) for c in wanted]]
-
-
-def tracked(table):
-    """Where a face was tracked: success, and values are numbers and not all zero. (frames, columns) -> (frames,) bool."""
-    return (table[:, 3] > 0) & np.isfinite(table[:, 4:]).all(axis=1) & (table[:, 4:] != 0).any(axis=1)
-
-
-def read_points(path, columns):
-    """KEYPOINTS or GAZE of every frame -> (frames, 68 or 4, 3) float32, NaN where tracking failed."""
-    table = read_table(path, columns)
-    table[~tracked(table)] = np.nan
-    return _points(table, columns)
-
-
-def _points(table, columns):
-    """x, y, z of each point, from the columns' order. (frames, 4 + 3 * points) -> (frames, points, 3)."""
-    values = table[:, 4:]
-    if columns is KEYPOINTS:                                # all X, all Y, all Z
-        return values.reshape(len(table), 3, -1).transpose(0, 2, 1)
-    return values.reshape(len(table), -1, 3)
 
 
 def _filled_as_released(table):
@@ -115,10 +60,10 @@ def face(keypoints, gaze, windows="corrected"):
         tables, scale_over = [_filled_as_released(t) for t in tables], slice(None)
     else:
         tables, scale_over = [_interpolated(t, g) for t, g in zip(tables, good, strict=True)], good[0]
-    points = _points(tables[0], KEYPOINTS)
+    points = points_of(tables[0], KEYPOINTS)
     low, high = points[scale_over].min((0, 1)), points[scale_over].max((0, 1))
     points = (points - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
-    return (np.concatenate([points[:frames], _points(tables[1], GAZE)[:frames]], axis=1, dtype=np.float32),
+    return (np.concatenate([points[:frames], points_of(tables[1], GAZE)[:frames]], axis=1, dtype=np.float32),
             good[0][:frames] & good[1][:frames])
 
 

@@ -6,71 +6,21 @@ rows, never one. Augmentation `released` repeats theirs number by number, `corre
 """
 
 import functools
-import re
-import warnings
 import zlib
-from pathlib import Path
 
 import librosa
 import numpy as np
-import soundfile
 
+from depnb.corpora.readers import AudioError, check_sound, read_audio
 from depnb.features import store, vggish
 
 PEAK = 0.9                  # after normalisation; openSMILE works on 16 bits, where a sample of +1 and above wraps around
-SILENT = 1e-4               # of full scale; a recording that never leaves this band is silent
 QUIET = 40                  # dB below the loudest moment; less is silence
 SHORTEST_PAUSE = 0.2        # seconds; shorter gaps belong to articulation
 CLIPPED = 0.999, 1e-3       # of full scale; share of samples there that deserves a remark
 VERSIONS = {"none": ("original",),
             "released": ("original", "noise", "pitch", "stretch", "first half", "second half"),
             "corrected": ("original", "noise", "pitch", "stretch", "first half", "second half")}
-
-
-class AudioError(ValueError):
-    """A recording that cannot be used; the message says what was expected and what to do, not where it lies."""
-
-
-def read_audio(path, mono=True):
-    """A recording at its own rate -> samples (n,) float32 in about [-1, 1], rate in Hz.
-
-    WAV, FLAC, MP3 and OGG by soundfile, anything else as librosa can. mono: mean of the channels; otherwise samples
-    (n, channels). Raises AudioError for an unreadable, truncated, empty or silent file or one with NaN, OSError for a
-    missing one.
-    """
-    if Path(path).stat().st_size == 0:
-        raise AudioError("the file is empty; expected a recording. Copy it again from the corpus.")
-    try:
-        with soundfile.SoundFile(path) as file:
-            samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
-            promised, notes = file.frames, re.search(r"data : (\d+) \(should be (\d+)\)", file.extra_info)
-    except soundfile.LibsndfileError:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")             # librosa's announcements of its second reader's end
-                samples, rate = librosa.load(path, sr=None, mono=False)
-            samples = np.atleast_2d(samples).T
-            promised, notes = len(samples), None
-        except Exception:
-            raise AudioError("not a readable recording (truncated, or not audio at all); expected WAV, FLAC, MP3 or "
-                             "OGG. Copy it again from the corpus, or convert it to WAV.") from None
-    if len(samples) == 0:
-        raise AudioError("the recording holds no samples. Copy it again from the corpus.")
-    if notes and int(notes[1]) < 2**31 - 2**16:             # larger: a program that wrote without knowing the length
-        promised = len(samples) * int(notes[1]) / int(notes[2])
-    if len(samples) < 0.98 * promised:
-        raise AudioError(f"truncated: {len(samples) / rate:.1f} of {promised / rate:.1f} s are there. Copy it again from "
-                         "the corpus.")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{np.count_nonzero(~np.isfinite(samples))} of {samples.size} samples are not numbers (NaN or "
-                         "infinite). Export the recording again, or leave it out.")
-    _check_sound(samples)
-    return (samples.mean(axis=1) if mono else samples), rate
-
-
-def _check_sound(samples):
-    if np.abs(samples - samples.mean(axis=0)).max() < SILENT:
-        raise AudioError("the recording is silent; expected speech. Check the microphone's channel, or leave it out.")
 
 
 def preprocess(samples, rate, mono=True, target_rate=16000, normalise=True, silence="remove"):
@@ -85,7 +35,7 @@ def preprocess(samples, rate, mono=True, target_rate=16000, normalise=True, sile
     steps = {"recording": (samples, rate)}
     if samples.ndim == 2:
         samples = samples.mean(axis=1) if mono else samples[:, 0]
-        _check_sound(samples)
+        check_sound(samples)
         steps["mono"] = samples, rate
     if target_rate and target_rate != rate:
         samples, rate = librosa.resample(samples, orig_sr=rate, target_sr=target_rate), target_rate

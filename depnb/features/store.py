@@ -11,12 +11,11 @@ because it pickles, and pickles can be neither memory-mapped nor safely shared.
 import errno
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import warnings
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +23,9 @@ from filelock import FileLock
 from joblib import Parallel, delayed, effective_n_jobs
 from tqdm import tqdm
 
-from depnb.files import content_hash, made, settle
+from depnb.corpora.readers import quiet_stderr
+from depnb.files import ENTRY, content_hash, made, settle
 
-NOTE = "entry.json"         # source: hash of the file that an entry was made of; files: CRC-32 of its arrays
 MAP_FROM = 1 << 20          # bytes; smaller arrays are read into memory
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -49,7 +48,7 @@ def entry_of(source, extractor, folder, parameters):
 def read(entry):
     """The arrays of an entry, by name; None when it is absent or damaged."""
     try:
-        known = json.loads((entry / NOTE).read_text())
+        known = json.loads((entry / ENTRY).read_text())
         files = sorted(entry.glob("*.npy"))
         if known != noted(known["source"], files):
             return None
@@ -86,7 +85,7 @@ def write(entry, arrays, source=""):
     try:
         for name, array in arrays.items():
             np.save(part / f"{name}.npy", array, allow_pickle=False)
-        (part / NOTE).write_text(json.dumps(noted(source, sorted(part.glob("*.npy")))))
+        (part / ENTRY).write_text(json.dumps(noted(source, sorted(part.glob("*.npy")))))
         shutil.rmtree(entry, ignore_errors=True)            # a damaged one
         settle(part, entry)
     except OSError as error:
@@ -159,19 +158,6 @@ def in_batches(names, size, workers):
         return [[name] for name in names]
     count = -(-len(names) // (size * workers)) * workers
     return [[names[i] for i in part] for part in np.array_split(range(len(names)), min(count, len(names)))]
-
-
-@contextmanager
-def quiet_stderr():
-    """Send what libraries print on the standard error (file names, log noise) to nowhere; a notebook would show it."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
 
 
 def _attempt(path, extractor, folder, parameters):

@@ -4,17 +4,15 @@
 """
 
 import functools
-import re
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from sklearn.feature_extraction.text import HashingVectorizer
 
+from depnb.corpora.readers import read_transcript
 from depnb.features import store
 
 WIDTH = 512                                                     # of the Universal Sentence Encoder, and of `hashed`
-COLUMNS = {"start_time": "start", "stop_time": "stop", "speaker": "speaker", "value": "value"}
 SCRUBBED = "scrubbed_entry"                                     # stands where a name was removed
 SYNC = r"\s*[<\[(]\s*sync\w*\W*"                                # <sync>, [syncing], "<sync.": of the recording, not speech
 UNHEARD = r"[\s.,]*(xxx+[\s.,]*)*"                              # what the transcriber could not understand, or nothing
@@ -22,53 +20,6 @@ UNHEARD = r"[\s.,]*(xxx+[\s.,]*)*"                              # what the trans
 
 class EncoderError(RuntimeError):
     """A sentence encoder that cannot be had; the message says what to do."""
-
-
-def read_transcript(path):
-    """A transcript -> table with start, stop (seconds), speaker, value; one row a turn, as written.
-
-    Tab-separated start_time, stop_time, speaker, value in UTF-8, UTF-16 or a Western 8-bit encoding. Raises ValueError when
-    it is empty, otherwise separated or lacks a column, when no turn is the participant's, or when one of theirs has no
-    times, negative ones, or stops before it starts.
-    """
-    lines = [line for line in re.split(r"\r\n?|\n", _decode(path)) if line.strip()]
-    if not lines:
-        raise ValueError("the transcript is empty. Copy it again from the corpus.")
-    header = [c.strip().lower() for c in lines[0].split("\t")]
-    missing = [c for c in COLUMNS if c not in header]
-    if missing:
-        what = "is not separated by tabs" if len(header) == 1 else f"lacks the column {' and '.join(missing)}"
-        raise ValueError(f"the transcript {what}; expected start_time, stop_time, speaker and value, separated by tabs. "
-                         "Copy it again from the corpus.")
-    cells = [(line.split("\t", len(header) - 1) + [""] * len(header))[:len(header)] for line in lines[1:]]
-    table = pd.DataFrame(cells, columns=header, dtype=str)[list(COLUMNS)].rename(columns=COLUMNS)
-    table["speaker"] = table["speaker"].str.strip().str.capitalize()
-    for column in ("start", "stop"):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
-    _check(table[table["speaker"] == "Participant"])
-    return table
-
-
-def _decode(path):
-    raw = Path(path).read_bytes()
-    for encoding in ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            pass
-    return raw.decode("latin-1")
-
-
-def _check(turns):
-    if turns.empty:
-        raise ValueError("the transcript has no turn of the participant; expected the speaker Participant beside Ellie. "
-                         "Leave the session out, or correct the column speaker.")
-    for fault, found in (("without a number as start or stop time", turns[["start", "stop"]].isna().any(axis=1)),
-                         ("with negative times", (turns[["start", "stop"]] < 0).any(axis=1)),
-                         ("that stop before they start", turns["stop"] < turns["start"])):
-        if found.any():
-            raise ValueError(f"the transcript has {found.sum()} turns of the participant {fault}; expected seconds from the "
-                             "beginning of the recording. Correct the file, or leave the session out.")
 
 
 def _written(transcript):

@@ -11,44 +11,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from depnb.corpora.readers import read_array
+
 WIDTHS = {"dvlog": {"acoustic": 25, "visual": 136}, "lmvd": {"acoustic": 128, "visual": 136}}
 SHORTEST = {"dvlog": 500, "lmvd": 400}      # rows of the shortest released crop
 TOLERANCE = 5       # rows: sound and picture of one file end a second or two apart; more, and they are of different files
-
-
-def read(path, width=None):
-    """One array of features -> (T, width) float32, T >= 1. width None: any.
-
-    Raises ValueError, without the file's name, for what is no array of finite numbers of this shape. Objects are never
-    unpickled.
-    """
-    again, shape = "Copy it again from the corpus, or extract it again.", f"expected (seconds, {width or 'features'})"
-    try:
-        with open(path, "rb") as file:
-            pickled = file.read(1) == b"\x80"
-        array = None if pickled else np.lib.format.open_memmap(path, mode="r")
-    except OSError as error:
-        raise ValueError(f"cannot be read ({error.strerror or error}). Check the file and its permissions.") from None
-    except (ValueError, EOFError) as error:
-        pickled, array = "Python objects" in str(error), None
-    if pickled:
-        raise ValueError("holds pickled Python objects, which may run code when read: refused; expected an array of "
-                         "numbers. Save it again as float32, with the program that made it.")
-    if array is None:
-        raise ValueError(f"not a whole .npy file (empty, truncated or of another format); {shape}. {again}")
-    if array.dtype.kind not in "fiu":
-        raise ValueError(f"holds {array.dtype.name}, no real numbers; {shape}. {again}")
-    if array.ndim != 2 or array.shape[1] != (width or array.shape[1]):
-        raise ValueError(f"has the shape {array.shape}; {shape}. {again}")
-    if not array.size:
-        raise ValueError(f"has the shape {array.shape}: there is nothing in it. {again}")
-    with np.errstate(over="ignore"):
-        array = np.array(array, np.float32)
-    wrong = np.count_nonzero(~np.isfinite(array))
-    if wrong:
-        raise ValueError(f"{wrong} of {array.size} values are NaN or infinite (in float32). Extract it again, or leave the "
-                         "vlog out.")
-    return array
 
 
 def together(acoustic, visual):
@@ -73,7 +40,7 @@ def load(files, corpus):
     for name, path in tqdm(files.items(), "arrays", delay=2, leave=False):
         session, _, part = name.rpartition("/")
         try:
-            found.setdefault(session, {})[part] = read(path, widths[part])
+            found.setdefault(session, {})[part] = read_array(path, widths[part])
         except ValueError as error:
             problems[name] = str(error)
     arrays = {}

@@ -10,7 +10,11 @@ and more counts as a second, a shorter one is dropped.
 
 import functools
 
+import cv2
+import librosa
 import numpy as np
+
+from depnb.features import face, speech, vggish
 
 
 def seconds_of(duration):
@@ -33,8 +37,6 @@ def acoustic_names():
 
 def _sound(path):
     """Samples, rate in Hz, and rows. Raises AudioError, also for less than half a second."""
-    from depnb.features import speech  # here, not at the top: what needs no sound is spared librosa and torch
-
     samples, rate = speech.read_audio(path)
     if not seconds_of(len(samples) / rate):
         raise speech.AudioError(f"{len(samples) / rate:.2f} s of sound; expected half a second at least. Leave it out.")
@@ -65,10 +67,6 @@ def logmel(path, network=None, pca=None):
     0.96 s of a second; a last second that is not whole begins earlier instead. Raises AudioError as `acoustic`,
     and for less than a second.
     """
-    import librosa
-
-    from depnb.features import speech, vggish
-
     samples, rate, rows = _sound(path)
     if len(samples) < rate:
         raise speech.AudioError(f"{len(samples) / rate:.2f} s of sound; expected a second at least. Leave it out.")
@@ -90,10 +88,6 @@ def visual(path, fps=None):
     path: a video, or a folder of images with its frames a second in fps (None: as the video says). Where found is false the
     points are interpolated. Raises face.VideoError, also when there is no face in half of the frames.
     """
-    import cv2
-
-    from depnb.features import face
-
     cv2.setNumThreads(1)                                        # the processes share the cores already
     rate, seen = fps or _frame_rate(path), 0
 
@@ -116,23 +110,8 @@ visual.version = 1
 
 
 def _frame_rate(path):
-    import cv2
-
-    from depnb.features import face
-
     with face.quiet_stderr():
         rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
     if not 1 <= rate <= 240:
         raise face.VideoError(f"its frame rate is {rate:g} a second; expected a video. Convert it again, or give fps.")
     return rate
-
-
-def standardised(visual):
-    """Each row to mean 0 and standard deviation 1 (ddof 0) over its 136 numbers, as LMVD; a constant row becomes zeros.
-
-    x and y share one mean, so that where the face stands in the picture stays in the row. (T, 136) -> (T, 136) float64.
-    """
-    visual = np.asarray(visual, float)
-    centred, spread = visual - visual.mean(1, keepdims=True), visual.std(1, keepdims=True)
-    varied = np.ptp(visual, axis=1, keepdims=True) > 0
-    return np.divide(centred, spread, out=np.zeros_like(visual), where=varied)

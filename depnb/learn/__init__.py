@@ -16,7 +16,7 @@ import numpy as np
 
 with warnings.catch_warnings():         # librosa and scikit-image load tqdm's notebook bars, which warn without ipywidgets
     warnings.simplefilter("ignore")
-    import tqdm.auto  # noqa: F401
+    import tqdm.auto
 
 NO_ANSWER = "No answer yet: put yours in place of ..."
 

@@ -16,8 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from depnb import classification, learn
-from depnb.plots import BLUE, GREY, ORANGE
+from depnb import learn
+from depnb.figures.style import BLUE, GREY, ORANGE
+from depnb.scores import intervals, metrics, report
 from depnb.simulation import severity, vlog
 
 FEATURES = [f"{name} {what}" for what in ("mean", "spread") for name in vlog.DESCRIPTORS]
@@ -87,12 +88,12 @@ def cross_score(clips, by, folds=5):
 
 def auc(scores):
     """Area under the ROC curve, each row counted once."""
-    return classification.classification(scores["y_true"], scores["y_pred"])["roc_auc"]
+    return metrics.classification(scores["y_true"], scores["y_pred"])["roc_auc"]
 
 
 def interval(scores, resamples=500):
     """95 % interval of `auc`, participants drawn with all their rows -> (low, high)."""
-    return tuple(classification.intervals(scores, resamples=resamples)["roc_auc"])
+    return tuple(intervals.metric_intervals(scores, resamples=resamples)["roc_auc"])
 
 
 def strangers(scores):
@@ -116,7 +117,7 @@ def study(clips, way, seed, tries=10):
     seeds = [tries * seed + i for i in range(tries)]
     people = clips["participant"].to_numpy()
     here = hold_out_participants(people, seeds[0])
-    count = classification.per_participant
+    count = report.probabilities_by_participant
     runs = {"honest": lambda: [count(score(clips, here))],
             "shared participants": lambda: [score(clips, hold_out_clips(people, seeds[0]))],
             "clips for people": lambda: [strangers(score(clips, here))],
@@ -223,7 +224,7 @@ def resampled(person, truth, guess, draws=4000):
     def areas(units, once=False):
         times = np.random.default_rng(0).multinomial(units.max() + 1, np.full(units.max() + 1, 1 / (units.max() + 1)), draws)
         times = np.minimum(times, 1) if once else times
-        return classification.scores(truth, guess, weight=times[:, units].astype(float))["roc_auc"]
+        return metrics.scores(truth, guess, weight=times[:, units].astype(float))["roc_auc"]
 
     return {"participants": areas(person), "clips": areas(np.arange(len(person))), "once": areas(person, once=True)}
 

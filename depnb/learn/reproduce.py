@@ -15,10 +15,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from depnb import classification, learn
+from depnb import learn
 from depnb.book import claims
 from depnb.corpora.corpus import SPLITS
 from depnb.models import cfrafn
+from depnb.scores import auc, intervals, metrics, report
 from depnb.simulation import severity, vlog
 
 CHECKPOINT = {"transformed_width": 196, "conv_width": 178, "classifier_width": 155}     # sizes of the published weights
@@ -115,12 +116,12 @@ def compared(table, seed):
     rows, people = [], {}
     for name, scores in (("logistic regression", logistic(table, split)), ("CFRAFN", network(table, split, seed))):
         found = table.assign(y_true=table["label"], y_pred=scores)[(split == "test").to_numpy()]
-        people[name] = classification.per_participant(found)
-        low, high = classification.intervals(people[name], resamples=1000)["roc_auc"]
-        value = classification.classification(people[name]["y_true"], people[name]["y_pred"])["roc_auc"]
+        people[name] = report.probabilities_by_participant(found)
+        low, high = intervals.metric_intervals(people[name], resamples=1000)["roc_auc"]
+        value = metrics.classification(people[name]["y_true"], people[name]["y_pred"])["roc_auc"]
         rows.append({"name": name, "value": value, "low": low, "high": high})
     base, ours = people.values()
-    return pd.DataFrame(rows), classification.delong(ours["y_true"], ours["y_pred"], base["y_pred"])["p"]
+    return pd.DataFrame(rows), auc.delong(ours["y_true"], ours["y_pred"], base["y_pred"])["p"]
 
 
 def trainable(model):

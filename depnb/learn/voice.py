@@ -5,8 +5,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.signal import find_peaks
 
+from depnb.figures.style import BLUE, GREY
 from depnb.learn import as_array, is_array, is_close, is_function, is_number
-from depnb.plots import BLUE, GREY
 from depnb.simulation import voice
 
 RATE = voice.RATE

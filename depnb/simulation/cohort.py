@@ -10,7 +10,7 @@ degraded or uninformative are drawn for each layout, without looking at severity
 45 % reach PHQ-8 >= 10 (a general population: 27 %), drawn by quota from a larger pool; the others may have any lower total,
 0 to 9, so that no range of severities is missing. The class in the folder of recordings, in the interviews and in the vlogs
 is PHQ-8 >= 10; AVEC 2014 gives the BDI-II of the same people, whose cut-off says something else of some of them:
-`participants(root)["label"]` is the class by which layouts are compared.
+`depnb.corpora.cohort.read_participants(root)["label"]` is the class by which layouts are compared.
 """
 
 import json
@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
+from depnb.corpora.cohort import TABLE
 from depnb.files import write_atomically
 from depnb.simulation import face, interview, severity, vlog, vlog_corpus, voice
 from depnb.simulation.layouts import LAYOUTS, MARKER, VERSION, differences, write_tree
 
-TABLE = "COHORT.json"
 SECONDS = {"avec2014": 4.0, "speech_folder": 8.0, "daic_woz": 22.0, "dvlog": 240.0}     # as `simulate` means them
 SIZE, FPS = 160, 30             # of videos
 VLOGS = 2                       # of every participant
@@ -38,9 +38,10 @@ def render(root, participants=96, seed=0, effect=1.0, seconds=None, layouts=tupl
     """Write one cohort into root/<layout> for every layout, unless it is there already -> Path of the root.
 
     Each tree is what `corpora.open(layout, root / layout)` reads. root/COHORT.json holds the arguments and the participants,
-    with the facts of the layouts that are complete; `participants` reads it. effect scales how far severity moves the cues
-    (0: not at all, with the same scores). seconds: mapping layout -> length as `simulate` means it, for those that
-    differ from `SECONDS`. Layouts may be added later. Resumes after a kill; two processes may ask for one root.
+    with the facts of the layouts that are complete; `depnb.corpora.cohort.read_participants` reads it. effect scales how far
+    severity moves the cues (0: not at all, with the same scores). seconds: mapping layout -> length as `simulate` means it,
+    for those that differ from `SECONDS`. Layouts may be added later. Resumes after a kill; two processes may ask for one
+    root.
     Raises ValueError for fewer than six participants, an unknown layout, or when the root holds something else.
     """
     layouts, given = tuple(layouts), dict(seconds or {})
@@ -85,29 +86,6 @@ def drawn(participants, seed, effect):
     made = {cue: moved + (shared[[*parts]].sum(axis=1) - len(parts) * moved) / np.sqrt(len(parts))
             for cue, parts in VLOG_CUES.items()}
     return pd.concat([people, shared, pd.DataFrame(made), severity.item_cues(people, effect, rng)], axis=1)
-
-
-def participants(root):
-    """The participants of a rendered cohort: one row each -> DataFrame with participant (text, as `corpora.open` has it).
-
-    Columns: severity, gender, age, split, label (PHQ-8 >= 10), bdi2, PHQ-8 items and total; every latent cue as cue_<name>;
-    <layout>_sessions, lists of the sessions' names; and what may matter for fairness: avec2014_skin_tone (0 light to 1
-    dark), _light (1 is that of the portrait), _light_contrast, _warmth, _noise (of the sensor, grey levels);
-    speech_folder_noise and daic_woz_noise (dB below speech: more is better), _level (dB), _reverberation (s), _wet (dB),
-    speech_folder_sample_rate (Hz); daic_woz_degraded ("" or the modality), _how, _strength, _untracked (share of frames);
-    dvlog_uninformative (share of the vlogs).
-    Raises FileNotFoundError when the root holds no cohort.
-    """
-    file = Path(root) / TABLE
-    if not file.exists():
-        raise FileNotFoundError(f"{root}: no {TABLE} in it. Write a cohort there: python -m depnb.simulation cohort --root "
-                                f"{root}")
-    rows = []
-    for entry in json.loads(file.read_text())["participants"]:
-        cues, facts = entry.pop("cues"), entry.pop("layouts")
-        rows.append(entry | {f"cue_{cue}": value for cue, value in cues.items()}
-                    | {f"{layout}_{name}": value for layout, found in facts.items() for name, value in found.items()})
-    return pd.DataFrame(rows).astype({"participant": str})
 
 
 def _write_table(root, arguments, people):

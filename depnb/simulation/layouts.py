@@ -19,9 +19,8 @@ from filelock import FileLock
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from depnb.files import content_hash, settle, write_atomically
-from depnb.privacy import GENERATOR, MARKER
-from depnb.runs import move_aside
+from depnb.corpora.privacy import GENERATOR, MARKER
+from depnb.files import content_hash, move_aside, settle, write_atomically
 from depnb.simulation import face, interview, severity, vlog_corpus, voice
 
 VERSION = 1                     # raise when the same arguments give other bytes

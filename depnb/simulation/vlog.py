@@ -22,8 +22,8 @@ from scipy.signal import lfilter
 from scipy.spatial.transform import Rotation
 from scipy.special import expit
 
+from depnb.corpora.vlogs import standardised
 from depnb.features.face import SIXTY_EIGHT
-from depnb.features.vlog_extract import standardised
 from depnb.simulation import face
 
 MODALITIES = ("acoustic", "visual")

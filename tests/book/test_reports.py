@@ -138,6 +138,6 @@ class TestOptions:
         row = {"theirs": "`--x`", "where": "main.py", "ours": "`seed`", "note": ""} | change
         (tmp_path / "params/toy").mkdir(parents=True)
         (tmp_path / "params/toy/commands.yaml").write_text(yaml.safe_dump([row]))
-        monkeypatch.setattr(options.runs, "path", lambda name: tmp_path / name)
+        monkeypatch.setattr(options, "located", lambda name: tmp_path / name)
         with pytest.raises(ValueError, match=re.escape(said)):
             options.load("toy")

@@ -10,7 +10,7 @@ import pytest
 
 from depnb import corpora
 from depnb.corpora.corpus import Leak, audit
-from depnb.privacy import MARKER
+from depnb.corpora.privacy import MARKER
 from depnb.simulation.layouts import simulate
 from tests.trees import vouched
 

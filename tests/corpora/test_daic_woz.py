@@ -12,8 +12,8 @@ from depnb import corpora
 from depnb.corpora import daic_woz
 from depnb.corpora.corpus import PHQ8
 from depnb.corpora.daic_woz import ITEMS
+from depnb.corpora.privacy import MARKER
 from depnb.features import interview
-from depnb.privacy import MARKER
 from tests.trees import vouched
 
 HEADER = ("Participant_ID,PHQ8_Binary,PHQ8_Score,Gender,PHQ8_NoInterest,PHQ8_Depressed,PHQ8_Sleep,PHQ8_Tired,"

@@ -10,8 +10,8 @@ import pytest
 
 from depnb import corpora
 from depnb.corpora.corpus import CLASS, by_gender
+from depnb.corpora.privacy import MARKER
 from depnb.features import vlog
-from depnb.privacy import MARKER
 from tests.trees import vouched
 
 HEADER = ["index", "label", "duration", "gender", "fold"]

@@ -11,8 +11,9 @@ import pytest
 from depnb import corpora
 from depnb.corpora import lmvd
 from depnb.corpora.corpus import by_gender
+from depnb.corpora.lmvd import __main__
+from depnb.corpora.privacy import MARKER
 from depnb.features import vlog
-from depnb.privacy import MARKER
 from tests.conftest import ROOT
 from tests.trees import vouched
 
@@ -202,7 +203,7 @@ class TestExtract:
         (folder / "bad.csv").write_text(text.replace(",", ";"))
         (folder / "002.csv").write_text(text)
         made = tmp_path / "visual"
-        assert lmvd.main(["extract", str(folder), str(made), "--workers", "1"]) == 1
+        assert __main__.main(["extract", str(folder), str(made), "--workers", "1"]) == 1
         assert sorted(str(p.relative_to(made)) for p in made.rglob("*") if p.is_file()) == [
             "002_visual.npy", "depressed/001_visual.npy", "private.log"]
         np.testing.assert_array_equal(np.load(made / "002_visual.npy"), lmvd.landmarks(folder / "002.csv"))
@@ -219,11 +220,11 @@ class TestExtract:
         folder, made = openface[0], tmp_path / "visual"
         (made / "depressed").mkdir(parents=True)
         (made / "depressed/001_visual.npy").write_bytes(b"mine")
-        assert lmvd.main(["extract", str(folder), str(made), "--workers", "1"]) == 0
+        assert __main__.main(["extract", str(folder), str(made), "--workers", "1"]) == 0
         assert (made / "depressed/001_visual.npy").read_bytes() == b"mine"
         assert "0 arrays written" in (said := capsys.readouterr().out)
         assert "1 were there already, 0 failed" in said
-        assert lmvd.main(["extract", str(folder), str(made), "--workers", "1", "--overwrite"]) == 0
+        assert __main__.main(["extract", str(folder), str(made), "--workers", "1", "--overwrite"]) == 0
         assert np.load(made / "depressed/001_visual.npy").shape == (6, 136)
 
     def test_a_failed_write_leaves_nothing_behind(self, openface, tmp_path, monkeypatch):
@@ -233,12 +234,12 @@ class TestExtract:
 
         monkeypatch.setattr(lmvd.np, "save", full)
         with pytest.raises(SystemExit, match=r"cannot be written \(No space left on device\)\. Free space"):
-            lmvd.main(["extract", str(openface[0]), str(tmp_path / "visual"), "--workers", "1"])
+            __main__.main(["extract", str(openface[0]), str(tmp_path / "visual"), "--workers", "1"])
         assert not [p for p in (tmp_path / "visual").rglob("*") if p.is_file()]
 
     def test_a_folder_without_tables(self, tmp_path):
         with pytest.raises(SystemExit, match=r"no folder with OpenFace tables \(\*\.csv\)"):
-            lmvd.main(["extract", str(tmp_path), str(tmp_path / "visual")])
+            __main__.main(["extract", str(tmp_path), str(tmp_path / "visual")])
 
     def test_the_command_warns_of_nothing_and_several_processes_share_the_work(self, openface, tmp_path):
         folder, _ = openface

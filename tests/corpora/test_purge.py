@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from depnb import corpora, privacy, runs
-from depnb.corpora import purge
+from depnb import corpora, files, runs
+from depnb.corpora import privacy, purge
 from depnb.features import store
-from depnb.files import content_hash
+from depnb.files import ENTRY, content_hash
 
 
 def first_bytes(path):
@@ -37,7 +37,7 @@ def a_run(folder, corpus=None, **parameters):
 @pytest.fixture
 def two(voices, tmp_path, monkeypatch):
     """Two licensed corpora with features, a run each, and the repository's runs: (cache, {name: (root, run)})."""
-    monkeypatch.setattr(runs, "root", lambda: tmp_path / "repository")
+    monkeypatch.setattr(files, "repository", lambda: tmp_path / "repository")
     made = {}
     for number, name in enumerate(("mine", "other")):
         root = shutil.copytree(voices, tmp_path / name)
@@ -66,7 +66,7 @@ def test_all_of_one_corpus_goes_and_nothing_of_another(two, tmp_path, capsys):
     assert "were removed. The corpus and the key of pseudonyms" in told
     left = set((cache / "first_bytes").iterdir())
     assert len(left) == len(entries) / 2
-    assert {json.loads((e / store.NOTE).read_text())["source"] for e in left} == {
+    assert {json.loads((e / ENTRY).read_text())["source"] for e in left} == {
         content_hash(p) for p in other.glob("*/*.wav")}
     hashes = {note.read_text() for note in (cache / "hashes").iterdir()}
     assert not hashes & {content_hash(p) for p in root.glob("*/*.wav")}
@@ -153,7 +153,7 @@ def test_a_purge_that_was_stopped_goes_on(two, monkeypatch):
     monkeypatch.undo()
     assert run.exists()
     assert (run / "params.yaml").exists()
-    monkeypatch.setattr(runs, "root", lambda: run.parent.parent / "repository")
+    monkeypatch.setattr(files, "repository", lambda: run.parent.parent / "repository")
     purge.purge(root, cache)
     assert not run.exists()
 

@@ -10,8 +10,8 @@ import soundfile
 
 from depnb import corpora
 from depnb.corpora.corpus import CLASS, PHQ8
+from depnb.corpora.privacy import MARKER
 from depnb.corpora.speech_folder import split_by_file
-from depnb.privacy import MARKER
 from depnb.simulation.layouts import simulate
 from tests.trees import vouched
 

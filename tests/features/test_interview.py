@@ -11,6 +11,7 @@ import pytest
 import soundfile
 import torch
 
+from depnb.corpora import readers
 from depnb.features import __main__ as command
 from depnb.features import interview, store, windowing
 from tests.conftest import ROOT
@@ -23,7 +24,7 @@ def write_table(path, columns, values, success=None):
     n = len(values)
     success = np.ones(n) if success is None else np.asarray(success, float)
     lead = np.c_[np.arange(1, n + 1), np.arange(n) / 30, 0.9 * success, success]
-    frame = pd.DataFrame(np.c_[lead, values], columns=interview.LEAD + columns)
+    frame = pd.DataFrame(np.c_[lead, values], columns=readers.LEAD + columns)
     path.write_text(", ".join(frame) + "\n" + frame.to_csv(index=False, header=False))
     return path
 
@@ -45,9 +46,9 @@ def a_session(folder, seconds=10, turns=TURNS, seed=0, success=None):
     drift = np.cumsum(rng.normal(0, 0.3, (n, 1)), axis=0)
     soundfile.write(folder / "300_AUDIO.wav", rng.normal(0, 0.05, RATE * seconds), RATE)
     return {"transcript": write_transcript(folder / "300_TRANSCRIPT.csv", turns), "audio": folder / "300_AUDIO.wav",
-            "keypoints": write_table(folder / "300_CLNF_features3D.txt", interview.KEYPOINTS,
+            "keypoints": write_table(folder / "300_CLNF_features3D.txt", readers.KEYPOINTS,
                                      rng.normal(0, 50, 204) + drift + 600 * (np.arange(204) >= 136), success),
-            "gaze": write_table(folder / "300_CLNF_gaze.txt", interview.GAZE, rng.normal(0, 0.3, (n, 12)), success)}
+            "gaze": write_table(folder / "300_CLNF_gaze.txt", readers.GAZE, rng.normal(0, 0.3, (n, 12)), success)}
 
 
 @pytest.fixture
@@ -63,8 +64,8 @@ def reference(golden):
 @pytest.fixture(scope="module")
 def made(reference, tmp_path_factory):
     folder, r = tmp_path_factory.mktemp("reference"), reference
-    write_table(folder / "k.txt", interview.KEYPOINTS, r["input/keypoints"].T[:, 4:])
-    write_table(folder / "g.txt", interview.GAZE, r["input/gaze_table"][:, 4:])
+    write_table(folder / "k.txt", readers.KEYPOINTS, r["input/keypoints"].T[:, 4:])
+    write_table(folder / "g.txt", readers.GAZE, r["input/gaze_table"][:, 4:])
     sound, rate = soundfile.read(io.BytesIO(r["input/audio_flac"].tobytes()), dtype="int16")
     soundfile.write(folder / "a.wav", sound, rate)
     speakers = np.where(r["input/turn_is_participant"] > 0, "Participant", "Ellie")
@@ -117,7 +118,7 @@ class TestReleased:
             windowing.text_windows(np.ones((12, 2)), [3.0], "as_released")
 
     def test_filler_comes_from_the_wrong_columns(self, files):
-        table = interview.read_table(files["keypoints"], interview.KEYPOINTS)
+        table = readers.read_table(files["keypoints"], readers.KEYPOINTS)
         lost = table.copy()
         lost[7, 4:] = np.nan
         filled = interview._filled_as_released(lost)
@@ -161,9 +162,9 @@ class TestCorrected:
 
     def test_lost_frames_are_interpolated_and_do_not_stretch_the_scale(self, files):
         whole = interview.face(files["keypoints"], files["gaze"])[0]
-        for name, columns in (("keypoints", interview.KEYPOINTS), ("gaze", interview.GAZE)):
-            table = interview.read_table(files[name], columns)
-            frame = pd.DataFrame(table, columns=interview.LEAD + columns).astype(object)
+        for name, columns in (("keypoints", readers.KEYPOINTS), ("gaze", readers.GAZE)):
+            table = readers.read_table(files[name], columns)
+            frame = pd.DataFrame(table, columns=readers.LEAD + columns).astype(object)
             frame.loc[40:49, columns], frame.loc[40:49, "success"] = 0, 0
             frame.loc[60, columns] = "-1.#IND"
             frame.loc[61, columns] = "lost"
@@ -316,25 +317,25 @@ class TestFaults:
     @pytest.mark.parametrize("part", ["keypoints", "gaze"])
     def test_no_success_throughout(self, tmp_path, part):
         files = a_session(tmp_path)
-        columns = interview.KEYPOINTS if part == "keypoints" else interview.GAZE
+        columns = readers.KEYPOINTS if part == "keypoints" else readers.GAZE
         write_table(files[part], columns, np.ones((300, len(columns))), np.zeros(300))
         assert "tracking failed in every frame" in self.made(files)
 
     @pytest.mark.parametrize(("text", "said"), [
         ("", "not a table of 16 columns"), ("frame, timestamp\n1, 0\n", "has 2 columns, among them 2 of 16 that"),
-        (", ".join(interview.LEAD + interview.GAZE) + "\n", "holds no frame"),
-        (", ".join(interview.LEAD + interview.GAZE) + "\n" + ", ".join(["1"] * 17) + "\n", "rows of unequal length"),
-        (", ".join(interview.LEAD + interview.GAZE[:-1]) + "\n" + ", ".join(["1"] * 15) + "\n", "has 15 columns")])
+        (", ".join(readers.LEAD + readers.GAZE) + "\n", "holds no frame"),
+        (", ".join(readers.LEAD + readers.GAZE) + "\n" + ", ".join(["1"] * 17) + "\n", "rows of unequal length"),
+        (", ".join(readers.LEAD + readers.GAZE[:-1]) + "\n" + ", ".join(["1"] * 15) + "\n", "has 15 columns")])
     def test_tables_that_cannot_be_used(self, files, text, said):
         files["gaze"].write_text(text)
         assert said in self.made(files)
 
     def test_columns_are_found_by_name(self, files):
-        expected = interview.read_table(files["gaze"], interview.GAZE)
+        expected = readers.read_table(files["gaze"], readers.GAZE)
         frame = pd.read_csv(files["gaze"], skipinitialspace=True)
         frame["extra"] = "text"
         frame[frame.columns[::-1]].rename(columns=str.upper).to_csv(files["gaze"], index=False)
-        np.testing.assert_array_equal(interview.read_table(files["gaze"], interview.GAZE), expected)
+        np.testing.assert_array_equal(readers.read_table(files["gaze"], readers.GAZE), expected)
 
     @pytest.mark.parametrize(("samples", "said"), [
         (np.zeros(RATE * 10, np.float32), "silent"), (np.full(RATE * 10, np.nan, np.float32), "are not numbers"),
@@ -360,7 +361,7 @@ class TestFaults:
 
     def test_a_video_that_ends_early_is_noted(self, tmp_path):
         files = a_session(tmp_path)
-        write_table(files["gaze"], interview.GAZE, np.ones((130, 12)))
+        write_table(files["gaze"], readers.GAZE, np.ones((130, 12)))
         made = interview.signals(**files)
         assert made["frames"] == 90
         assert "differ by 6 s in length" in made["remarks"][0][1]

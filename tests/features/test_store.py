@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from depnb.features import store
-from depnb.files import content_hash
+from depnb.files import ENTRY, content_hash
 
 CALLS = "calls.txt"
 
@@ -121,10 +121,10 @@ DAMAGE = {"half": lambda entry: (entry / "values.npy").write_bytes(b"\x93NUMPY h
           "zeroes": lambda entry: (entry / "values.npy").write_bytes(bytes((entry / "values.npy").stat().st_size)),
           "an array gone": lambda entry: (entry / "values.npy").unlink(),
           "an array more": lambda entry: np.save(entry / "more.npy", np.zeros(2)),
-          "checksums gone": lambda entry: (entry / store.NOTE).unlink(),
-          "another source": lambda entry: (entry / store.NOTE).write_text(
-              (entry / store.NOTE).read_text().replace('"source": "', '"source": "0')),
-          "checksums zeroed": lambda entry: (entry / store.NOTE).write_bytes(bytes(20))}
+          "checksums gone": lambda entry: (entry / ENTRY).unlink(),
+          "another source": lambda entry: (entry / ENTRY).write_text(
+              (entry / ENTRY).read_text().replace('"source": "', '"source": "0')),
+          "checksums zeroed": lambda entry: (entry / ENTRY).write_bytes(bytes(20))}
 
 
 @pytest.mark.parametrize("how", DAMAGE)
@@ -160,7 +160,7 @@ def test_what_libraries_print_about_files_goes_nowhere(files, tmp_path, workers,
 
 def test_an_entry_knows_what_it_was_made_of(files, tmp_path):
     entry = store.cached(files["f1"], double, tmp_path / "cache")
-    assert json.loads((entry / store.NOTE).read_text())["source"] == content_hash(files["f1"])
+    assert json.loads((entry / ENTRY).read_text())["source"] == content_hash(files["f1"])
 
 
 def test_a_full_disk_is_said_once_and_loses_nothing(files, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from depnb.corpora import readers
 from depnb.features import vlog
 
 
@@ -31,7 +32,7 @@ class TestRead:
     @pytest.mark.parametrize("array", [ONES, ONES.astype(float), ONES.astype(np.float16), ONES.astype(int), 0 * ONES,
                                        np.asfortranarray(ONES), ONES[:1]])
     def test_numbers_of_any_type_become_float32_as_they_are(self, tmp_path, array):
-        rows = vlog.read(saved(tmp_path / "a.npy", array), 25)
+        rows = readers.read_array(saved(tmp_path / "a.npy", array), 25)
         assert rows.dtype == np.float32
         assert type(rows) is np.ndarray
         np.testing.assert_array_equal(rows, array)
@@ -51,7 +52,7 @@ class TestRead:
         (ONES > 0, "holds bool, no real numbers")])
     def test_arrays_that_cannot_be_used(self, tmp_path, array, said):
         with pytest.raises(ValueError, match=said):
-            vlog.read(saved(tmp_path / "a.npy", array), 25)
+            readers.read_array(saved(tmp_path / "a.npy", array), 25)
 
     def test_objects_are_refused_and_never_unpickled(self, tmp_path):
         opened = tmp_path / "opened"
@@ -66,7 +67,7 @@ class TestRead:
         for path in (saved(tmp_path / "a.npy", array, allow_pickle=True), tmp_path / "plain.npy"):
             with pytest.raises(ValueError, match=r"pickled Python objects, which may run code when read: refused; expected "
                                                  r"an array of numbers\. Save it again as float32"):
-                vlog.read(path, 25)
+                readers.read_array(path, 25)
         assert not opened.exists()
 
     @pytest.mark.parametrize("spoil", [lambda b: b"", lambda b: b[:8], lambda b: b[:40], lambda b: b[:-4],
@@ -75,16 +76,16 @@ class TestRead:
         path = saved(tmp_path / "a.npy", ONES)
         path.write_bytes(spoil(path.read_bytes()))
         with pytest.raises(ValueError, match=r"not a whole \.npy file .*; expected \(seconds, 25\)\. Copy it again"):
-            vlog.read(path, 25)
+            readers.read_array(path, 25)
 
     def test_files_that_cannot_be_opened(self, tmp_path):
         with pytest.raises(ValueError, match=r"cannot be read \(No such file or directory\)"):
-            vlog.read(tmp_path / "none.npy", 25)
+            readers.read_array(tmp_path / "none.npy", 25)
         with pytest.raises(ValueError, match="cannot be read"):
-            vlog.read(tmp_path, 25)
+            readers.read_array(tmp_path, 25)
 
     def test_without_a_width_any_will_do(self, tmp_path):
-        assert vlog.read(saved(tmp_path / "a.npy", ONES)).shape == (10, 25)
+        assert readers.read_array(saved(tmp_path / "a.npy", ONES)).shape == (10, 25)
 
 
 class TestLoad:

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from depnb import classification
 from depnb.learn import fooling
+from depnb.scores import report
 from tests.learn import lessons
 
 PARAMETERS = {"participants": 30, "repeats": 2}
@@ -61,7 +61,7 @@ class TestWays:
         assert fooling.study(null, "all four", 0, tries=2)["low"] > 0.6
 
     def test_an_effect_is_found_by_folds_of_participants(self):
-        people = classification.per_participant(fooling.cross_score(fooling.simulate(60, 3.0), "participant"))
+        people = report.probabilities_by_participant(fooling.cross_score(fooling.simulate(60, 3.0), "participant"))
         assert fooling.auc(people) > 0.7
 
     def test_chance_is_one_half_for_one_model_and_rises_with_their_number(self):

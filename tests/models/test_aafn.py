@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from depnb import explain, sharpness
 from depnb.models import aafn, ordinal, reference
+from depnb.runs import sharpness
+from depnb.scores import explain
 
 PARITY = ("iaff", "aff", "daf", "av_iaff")
 SMALL = {"conv_width": 6, "lstm_width": 5, "visual_layers": 2, "audio_layers": 1, "text_layers": 1, "width": 4, "points": 7,
@@ -172,7 +173,7 @@ def test_a_seeded_model_has_the_weights_that_the_released_code_draws(golden, nam
                       text_layers=1, embedding=24, width=config["feature_dim"],
                       base_width=config["attention"]["base_width"], **sizes)
     ours = model.state_dict()
-    drawn = reference.aafn_state(nets, model.modalities, {})
+    drawn = reference.aafn.state_dict(nets, model.modalities, {})
     assert len(drawn) > 30
     for key, value in drawn.items():
         assert torch.equal(ours[key], value), key
@@ -271,12 +272,12 @@ class TestTrainingStep:
             if key.startswith("output/after/"):
                 _, _, net, entry = key.split("/", 3)
                 after.setdefault(net, {})[entry] = torch.from_numpy(value)
-        expected, found, compared = reference.aafn_state(after, model.modalities, {}), model.state_dict(), 0
+        expected, found, compared = reference.aafn.state_dict(after, model.modalities, {}), model.state_dict(), 0
         for key, value in expected.items():
             torch.testing.assert_close(found[key], value, atol=1e-9, rtol=0, msg=key)
             compared += value.numel()
         assert compared > 20_000
-        before = reference.aafn_state(state, model.modalities, {})
+        before = reference.aafn.state_dict(state, model.modalities, {})
         assert all(torch.equal(found[key].float(), before[key].float()) for key in found if key not in expected)
 
 

@@ -15,9 +15,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from depnb import explain
 from depnb.features import importance
 from depnb.models import cfrafn, reference
+from depnb.scores import explain
 
 SIZES = {       # published sizes: code/main.py (our defaults), the published checkpoint, the class defaults
     "main": {}, "checkpoint": {"transformed_width": 196, "conv_width": 178, "classifier_width": 155},
@@ -132,7 +132,7 @@ def test_state_keys_are_the_released_ones_translated(case):
     _, _, state = case
     with torch.device("meta"):
         ours = cfrafn.CFRAFN(**SIZES["checkpoint"]).state_dict()
-    assert set(ours) == {reference.cfrafn_key(key) for key in state} | {"feature_weights"}
+    assert set(ours) == {reference.cfrafn.key(key) for key in state} | {"feature_weights"}
     assert len(state) == 40
     assert sum(v.numel() for k, v in ours.items() if k != "feature_weights") == 487_017
 
@@ -282,13 +282,13 @@ class TestReference:
         assert not model.training
         assert_outputs_are_the_authors(model, arrays)
 
-    @pytest.mark.parametrize("name", [*reference.CFRAFN_SIZES, "temperature"])
+    @pytest.mark.parametrize("name", [*reference.cfrafn.SIZES, "temperature"])
     def test_a_missing_entry_is_named(self, case, name):
         arrays, config, state = case
         with pytest.raises(ValueError, match=f"config: {name} missing"):
             reference.load("cfrafn", state, {k: v for k, v in config.items() if k != name}, arrays["input/feature_weights"])
 
-    @pytest.mark.parametrize("name", reference.CFRAFN_SIZES)
+    @pytest.mark.parametrize("name", reference.cfrafn.SIZES)
     def test_a_contradiction_is_named(self, case, name):
         with pytest.raises(ValueError, match=f"config: {name} is 7, but the checkpoint's weights say"):
             load_case(case, **{name: 7})

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from depnb import explain
 from depnb.models import dynmultidep, reference
 from depnb.models.dynmultidep import DynMultiDep
+from depnb.scores import explain
 
 SMALL = {"audio_features": 3, "visual_features": 5, "width": 16, "state_size": 4, "expansion": 2, "window": 5, "heads": 4,
          "feed_forward": 12}
@@ -94,7 +94,7 @@ class TestParity:
     def test_the_block_of_one_sequence_is_the_authors(self, case):
         arrays, config, state = case("bimamba_a")
         block = dynmultidep.BiMamba(config["d_model"], config["d_state"], config["expand"], config["d_conv"])
-        block.load_state_dict(reference.dynmultidep_state(state))
+        block.load_state_dict(reference.dynmultidep.state_dict(state))
         with torch.inference_mode(), explain.record(block, "*_scan") as seen:
             close(block(torch.from_numpy(arrays["input/x"])), arrays["output/y"])
         for name in ("forward_scan", "backward_scan"):
@@ -104,14 +104,14 @@ class TestParity:
     def test_the_block_of_two_modalities_is_the_authors(self, case):
         arrays, config, state = case("mm_bimamba_a")
         layer = DynMultiDep(width=config["d_model"], state_size=config["d_state"], expansion=config["expand"]).layers[0]
-        layer.load_state_dict(reference.dynmultidep_state(state), strict=False)     # the norms after the block are ours
+        layer.load_state_dict(reference.dynmultidep.state_dict(state), strict=False)     # the norms after the block are ours
         for name, stream in layer.streams.items():
             with torch.inference_mode(), explain.record(stream.mamba, "*_scan") as seen:
                 y = stream.mamba(torch.from_numpy(arrays[f"input/{name}"]), layer.transition())
             close(y, arrays[f"output/{name}"])
             for direction in ("forward_scan", "backward_scan"):
                 close(seen[direction], arrays[f"output/{name}_{direction}"])
-        assert {key for key in layer.state_dict() if ".norm." not in key} == set(reference.dynmultidep_state(state))
+        assert {key for key in layer.state_dict() if ".norm." not in key} == set(reference.dynmultidep.state_dict(state))
 
     @pytest.mark.parametrize(("sizes", "total", "parts"), [
         ({}, 1_947_715, {"input_proj.audio": 6_656, "input_proj.visual": 35_072, "layers": 1_855_488 + 1_024,
@@ -609,7 +609,7 @@ class TestReference:
         changed = inputs | {"audio": torch.cat((inputs["audio"][:, :12], torch.randn(1, 11, 3)), 1)}
         assert torch.equal(model.encode(**inputs)[0]["audio"][:, :12], model.encode(**changed)[0]["audio"][:, :12])
 
-    @pytest.mark.parametrize("name", reference.DYNMULTIDEP_NAMES)
+    @pytest.mark.parametrize("name", reference.dynmultidep.NAMES)
     def test_a_missing_entry_is_named(self, name):
         with pytest.raises(ValueError, match=f"config: {name} missing"):
             reference.load("dynmultidep", authors_state(SIZES), {k: v for k, v in SIZES.items() if k != name})

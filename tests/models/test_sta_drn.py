@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from depnb import explain
 from depnb.models import reference, sta_drn
+from depnb.scores import explain
 from tests.conftest import GOLDEN
 
 CLIPS = json.loads((GOLDEN / "sta_drn_clips_a.json").read_text())
 
 
-@pytest.fixture(scope="module", params=list(reference.STA_DRN_VARIANTS))
+@pytest.fixture(scope="module", params=list(reference.sta_drn.VARIANTS))
 def case(request, golden):
     arrays, config = golden(f"sta_drn_{request.param}_a")
     state = {k.removeprefix("state/"): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("state/")}
@@ -51,7 +51,7 @@ def test_seeded_initialisation_draws_the_same_numbers(case):
     variant, _, config, _ = case
     facts = config["seeded_initialisation"]
     torch.manual_seed(facts["seed"])
-    model = sta_drn.STADRN(reference.STA_DRN_VARIANTS[variant], config["k"], config["layers"], config["features"])
+    model = sta_drn.STADRN(reference.sta_drn.VARIANTS[variant], config["k"], config["layers"], config["features"])
     parameters = dict(model.named_parameters())
     assert sum(p.numel() for p in parameters.values()) == config["parameters"]
     total = float(sum(p.detach().double().abs().sum() for p in parameters.values()))

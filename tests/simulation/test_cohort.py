@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from depnb import corpora
+from depnb.corpora.cohort import read_participants
 from depnb.simulation import cohort, face, severity, vlog, voice
 from depnb.simulation.layouts import MARKER, simulate
 
@@ -23,7 +24,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def people(root):
-    return cohort.participants(root).set_index("participant")
+    return read_participants(root).set_index("participant")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,7 @@ def test_layouts_may_come_one_by_one_and_end_with_the_same_bytes(root, tmp_path)
     for layout in ("dvlog", "daic_woz"):
         cohort.render(again, **FEW | {"layouts": (layout,), "workers": 2})
     assert json.loads((again / cohort.TABLE).read_text())["layouts"] == ["daic_woz", "dvlog"]
-    assert "avec2014_sessions" not in cohort.participants(again)
+    assert "avec2014_sessions" not in read_participants(again)
     cohort.render(again, **FEW)
     assert contents(again) == contents(root)
 
@@ -173,7 +174,7 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match="is not empty and not a simulated cohort"):
         cohort.render(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"no COHORT.json in it. Write a cohort there: python -m depnb.simulation"):
-        cohort.participants(tmp_path)
+        read_participants(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -186,7 +187,7 @@ def test_a_single_corpus_in_the_place_of_a_tree_is_named(tmp_path):
 def test_command_line_writes_a_cohort_and_refuses_what_it_lacks(tmp_path):
     command = [sys.executable, "-m", "depnb.simulation", "cohort", "--root", str(tmp_path / "root"), "--workers", "1"]
     subprocess.run([*command, "--participants", "6", "--layouts", "dvlog"], check=True, capture_output=True)
-    assert len(cohort.participants(tmp_path / "root")) == 6
+    assert len(read_participants(tmp_path / "root")) == 6
     refused = subprocess.run([*command, "--seconds", "3"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "--seconds is no choice of cohort. Leave it out." in refused.stderr

@@ -1,0 +1,180 @@
+"""What keeps people unnamed: who counts as simulated, pseudonyms that no label table gives away, sentences without names.
+
+A tree is simulated when its marker lists every file in it by content; everything else counts as licensed. Pseudonyms of a
+licensed corpus come from a random key that lies with the cache and nowhere else. The cache also remembers what was derived
+from which folder, so that `python -m depnb.corpora.purge` can remove it.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+
+from depnb.files import content_hash, made, write_atomically
+
+MARKER = "SIMULATED.json"           # in the root of a simulated tree; a tree without it counts as licensed
+GENERATOR = "depnb.simulation"
+KEY = "pseudonyms.key"              # in the cache
+REGISTRY = "derived"                # folder in the cache: a file for every folder that something was derived from
+FEWEST, FEWER = 5, "fewer than five"        # people that a printed group must have
+# What makes up a run, beside figures and what is identifying.
+GIVEN = ("params.yaml", "provenance.json", "metrics.json", "SHA256SUMS", "history.csv", "checkpoint.safetensors",
+         "scaler.json", "metrics.csv", "metrics_meanstd.csv", "costs.csv")
+# Of a run on a licensed corpus: rows by person, by which a label table could name people.
+IDENTIFYING = ("predictions.csv", "attributions.csv", "weights.csv", "private.log")
+MASKED = (r"(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)", r'"(?:[^"\\]|\\.)*"',            # what is quoted
+          r"(?<![\w.])/\S+/\S*", r"\b[A-Za-z]:\\\S+", r"\S+/\S+\.\w+",           # paths
+          r"\S+\.(?:wav|flac|mp3|ogg|m4a|mp4|avi|mov|mkv|webm|jpe?g|png|bmp|npy|npz|txt)\b",
+          r"(?<!PHQ-)\b\w*\d\w*(?:[.,:]\d\w*)*")                                 # numbers
+HERE = secrets.token_bytes(32)      # the key of a process that is given no cache
+
+
+class Terms(NamedTuple):
+    """On which terms a tree is read."""
+
+    truth: dict | None              # planted truth of a simulated tree; None: licensed
+    remark: str                     # why a marker does not count
+    key: bytes                      # of pseudonyms
+    cache: Path | None              # folder that remembers hashes
+
+
+def terms(root, cache=None):
+    """The terms of the tree under `root`. cache: folder that holds this machine's key; None: a key for this process only."""
+    memo = made(cache) / "hashes" if cache else None
+    truth, remark = vouched(root, memo)
+    key = machine_key(cache) if cache and truth is None else HERE
+    return Terms(truth, remark, key, Path(cache) if cache else None)
+
+
+def vouched(root, memo=None):
+    """What the marker under `root` says, if it vouches for every file there -> (planted truth or None, why it does not).
+
+    memo: folder that remembers hashes.
+    """
+    root, marker = Path(root), Path(root) / MARKER
+    if not os.path.lexists(marker):
+        return None, ""
+    otherwise = "so this folder counts as licensed. Have depnb.simulation write it anew, or remove the marker."
+    try:
+        told = json.loads("" if marker.is_symlink() else marker.read_text())
+        if told["generator"] != GENERATOR or not told["arguments"] or not told["files"]:
+            raise ValueError
+        listed = told.pop("files")
+        files = [p for p in root.rglob("*") if p != marker and (p.is_symlink() or not p.is_dir())]
+        others = sum(p.is_symlink() or listed.get(p.relative_to(root).as_posix()) != content_hash(p, memo) for p in files)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None, f"{MARKER} is none that depnb's simulator writes today (it lists the files it vouches for), {otherwise}"
+    if others:
+        return None, (f"{MARKER} does not vouch for {others} of {len(files)} files, which were added or changed since, "
+                      f"{otherwise}")
+    return told, ""
+
+
+def simulated(path, memo=None):
+    """Whether a file or folder is, or lies in, a tree whose marker vouches for it."""
+    path = Path(path).resolve()
+    return any((folder / MARKER).exists() and vouched(folder, memo)[0] is not None for folder in (path, *path.parents))
+
+
+def report(problems, source, log):
+    """What a command prints about files with problems -> list of lines. problems: mapping name -> sentence.
+
+    Of a simulated tree every file by its name. Of others each sentence with how many files it concerns; the names go to
+    the file `log`, for the owner alone.
+    """
+    if not problems or simulated(source):
+        return [f"{name}: {sentence}" for name, sentence in problems.items()]
+    write_atomically(log, "".join(f"{name}\t{' '.join(sentence.split())}\n" for name, sentence in problems.items()),
+                     private=True)
+    counts = Counter(masked(sentence, name) for name, sentence in problems.items())
+    return [*(f"{few(count)}: {sentence}" for sentence, count in counts.items()),
+            f"Which files these are stands in {log}, which is for your eyes: it names them."]
+
+
+def machine_key(cache):
+    """This machine's random key, made when it is first asked for -> 32 bytes. Raises ValueError when the file is damaged."""
+    path = made(cache) / KEY
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            write_atomically(path, secrets.token_hex(32), private=True)
+        path.chmod(0o600)
+        text = path.read_text().strip()
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError(f"{path}: holds no key; expected 64 hexadecimal digits. Remove it: a new one is made, and people "
+                         "go by other pseudonyms from then on.")
+    return bytes.fromhex(text)
+
+
+def pseudonym(corpus, kind, value, key):
+    """What a session (kind S) or participant (P) of a corpus is called."""
+    return f"{kind}-{hmac.new(key, f'{corpus} {kind} {value}'.encode(), 'sha256').hexdigest()[:10]}"
+
+
+def masked(sentence, *names):
+    """A sentence about one session without what a label table or a listing could be searched for.
+
+    Names (of sessions, participants, files), quoted text and numbers give way to an ellipsis.
+    """
+    paths = [Path(str(name)) for name in names]
+    for name in sorted({*map(str, names), *(p.name for p in paths), *(p.stem for p in paths)} - {""}, key=len, reverse=True):
+        sentence = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "…", sentence)
+    for text in MASKED:
+        sentence = re.sub(text, "…", sentence)
+    return sentence
+
+
+def discreet(error, root, cache=None):
+    """An error met while a licensed corpus is opened, without what it may say of people.
+
+    Our sentences begin with the folder, or name a parameter; of the path of a table its last part is kept. Of errors of
+    libraries, whose sentences are not ours, only the type is. The error in full goes to private.log in the cache, for the
+    owner alone.
+    """
+    kind, (place, colon, rest) = type(error), str(error).partition(": ")
+    ours = kind in (ValueError, FileNotFoundError) and len(error.args) == 1 and place.startswith((str(root), "pattern "))
+    table = Path(place).name if place.startswith(str(root)) and place != str(root) else ""
+    sentence = f"{root}{f'/{table}' if table else ''}{colon}{rest}" if ours else f"{root}: cannot be read ({kind.__name__})."
+    if ours and place.startswith("pattern "):
+        sentence = str(error)
+    if cache:
+        log = made(cache) / "private.log"
+        write_atomically(log, "".join(traceback.format_exception(error)), private=True)
+        sentence += f" In full, with the names: {log}, which is for your eyes."
+    return (kind if ours else ValueError)(sentence)
+
+
+def plain(text):
+    """Text of a corpus as a page may show it: letters, digits and a few signs, nothing that could be markup."""
+    return re.sub(r"[^\w .,;:'\"()/+@=%…–-]", "\N{REPLACEMENT CHARACTER}", str(text))
+
+
+def rounded_up(sentence):
+    """A sentence about the whole corpus with counts of people and recordings below FEWEST in words."""
+    return re.sub(rf"\b[1-{FEWEST - 1}](?= (?:of \d+ )?(?:participants|recordings|sessions|speakers|vlogs|files)\b)", FEWER,
+                  sentence)
+
+
+def few(count):
+    """A count of people, or of what belongs to people, as it may be printed of a licensed corpus."""
+    return FEWER if 0 < count < FEWEST else str(count)
+
+
+def derived_from(cache, root, contents=(), outputs=()):
+    """Remember, with the cache, what stands on the folder `root`: hashes of its files, folders of runs."""
+    root = Path(root).resolve()
+    path = made(cache) / REGISTRY / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        known = json.loads(path.read_text()) if path.exists() else {"root": str(root), "contents": [], "outputs": []}
+        more = known | {"contents": sorted({*known["contents"], *contents}),
+                        "outputs": sorted({*known["outputs"], *(str(Path(o).resolve()) for o in outputs)})}
+        if more != known or not path.exists():
+            write_atomically(path, json.dumps(more), private=True)

@@ -1,0 +1,152 @@
+"""Metrics of scores and of decisions, of one sample or of many at once.
+
+A prediction table has one row a recording or session: participant, session, split, y_true and y_pred; in a classification
+y_true is 0 (control) or 1 (depressed) and y_pred the probability of 1. Metrics that a sample leaves undefined (ROC AUC of
+one class, PPV without a positive decision) are NaN.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from sklearn import metrics as library
+
+METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "gmean", "mcc", "kappa",
+           "roc_auc", "aupr", "average_precision", "brier", "calibration_error")
+
+
+def classification(y_true, y_pred, threshold=0.5):
+    """Every metric of METRICS -> dict of floats. y_true (n,) of 0 and 1, y_pred (n,) probabilities of 1.
+
+    Decisions are y_pred >= threshold. TP, FP, FN, TN count them; sensitivity = TP / (TP + FN), specificity = TN / (TN + FP),
+    ppv = TP / (TP + FP), npv = TN / (TN + FN), f1 = 2 TP / (2 TP + FP + FN), gmean = sqrt(sensitivity specificity),
+    balanced_accuracy = their mean, mcc (Matthews 1975; 0 when all decisions are alike), kappa (Cohen 1960).
+    roc_auc: area under the ROC curve; aupr: trapezoids under the precision-recall curve from (0, 1), as the CFRAFN authors
+    compute it; average_precision: steps instead; brier: mean squared error of the probability; calibration_error: mean
+    distance of probability and share of ones in 10 equally wide bins, weighted by their size (Naeini et al. 2015).
+    Raises ValueError for empty or unequal inputs, other labels, or values that are not probabilities.
+    """
+    return {name: float(value) for name, value in scores(*checked(y_true, y_pred), threshold).items()}
+
+
+def checked(y_true, y_pred):
+    """Truth and probabilities as float arrays (n,), or one sentence on what is wrong with them."""
+    y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
+    if y_true.size == 0 or y_true.ndim != 1 or y_true.shape != y_pred.shape:
+        raise ValueError(f"truth has shape {y_true.shape}, prediction {y_pred.shape}; expected two equal, non-empty lists.")
+    other, outside = y_true[(y_true != 0) & (y_true != 1)], ~((y_pred >= 0) & (y_pred <= 1))
+    if other.size:
+        raise ValueError(f"truth holds {other[0]:g}; expected 0 (control) and 1 (depressed) only.")
+    if outside.any():
+        raise ValueError(f"{int(outside.sum())} of {y_pred.size} predictions are not probabilities in 0..1; give the "
+                         "sigmoid of the logits, and look at the training history if they are NaN.")
+    return y_true, y_pred
+
+
+def scores(y_true, y_pred, threshold=0.5, weight=1.0):
+    """The metrics of `classification` for many samples at once: arrays (..., n) -> dict of arrays (...).
+
+    weight: how often each row counts; a row of weight 0 is as if it were absent.
+    """
+    y, p, w = np.broadcast_arrays(np.asarray(y_true, float), np.asarray(y_pred, float), np.asarray(weight, float))
+    decided = p >= threshold
+    tp, fp = (w * y * decided).sum(-1), (w * (1 - y) * decided).sum(-1)
+    fn, tn = (w * y * ~decided).sum(-1), (w * (1 - y) * ~decided).sum(-1)
+    n, both_classes = tp + fp + fn + tn, (tp + fn > 0) & (fp + tn > 0)
+    sensitivity, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
+    spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    chance = ((tp + fp) * (tp + fn) + (fn + tn) * (fp + tn)) / n**2
+    true, false = ranked_counts(y, p, w)                                    # (..., n + 1)
+    recall, precision = ratio(true, (tp + fn)[..., None]), ratio(true, true + false, 1.0)
+    bins = bin_of(p)
+    gaps = [np.abs((w * (p - y) * (bins == b)).sum(-1)) for b in range(10)]
+    return {
+        "accuracy": (tp + tn) / n, "balanced_accuracy": (sensitivity + specificity) / 2, "sensitivity": sensitivity,
+        "specificity": specificity, "ppv": ratio(tp, tp + fp), "npv": ratio(tn, tn + fn),
+        "f1": ratio(2 * tp, 2 * tp + fp + fn), "gmean": np.sqrt(sensitivity * specificity),
+        "mcc": np.where(both_classes, ratio(tp * tn - fp * fn, spread, 0.0), np.nan),
+        "kappa": np.where(both_classes, ratio((tp + tn) / n - chance, 1 - chance), np.nan),
+        "roc_auc": ratio(np.trapezoid(true, false), (tp + fn) * (fp + tn)), "aupr": np.trapezoid(precision, recall),
+        "average_precision": (np.diff(recall) * precision[..., 1:]).sum(-1),
+        "brier": (w * (p - y) ** 2).sum(-1) / n, "calibration_error": sum(gaps) / n}
+
+
+def bin_of(p):
+    """Which of ten bins of width 0.1 a probability falls into: 0 … 9."""
+    return np.minimum((10 * p).astype(int), 9)
+
+
+def ratio(over, under, otherwise=np.nan):
+    """over / under, and `otherwise` where there is nothing to divide by."""
+    over, under = np.broadcast_arrays(over, under)
+    return np.divide(over, under, out=np.full(over.shape, otherwise), where=under > 0)
+
+
+def ranked_counts(y, p, w):
+    """True and false positives when the threshold falls from above all scores to below all: two arrays (..., n + 1).
+
+    Rows of equal score are decided together: each has the counts after the last of them.
+    """
+    order = np.argsort(-p, axis=-1)
+    y, p, w = (np.take_along_axis(a, order, -1) for a in (y, p, w))
+    tied = np.concatenate((p[..., 1:] == p[..., :-1], np.zeros_like(p[..., :1], bool)), -1)
+    counts = []
+    for hits in (w * y, w * (1 - y)):
+        total = np.where(tied, np.inf, hits.cumsum(-1))
+        total = np.minimum.accumulate(total[..., ::-1], -1)[..., ::-1]
+        counts.append(np.concatenate((np.zeros_like(total[..., :1]), total), -1))
+    return counts
+
+
+def majority_predictor(y_true, prevalence):
+    """Metrics of always saying the same: probability = share of ones in training, decision = the larger class."""
+    return classification(y_true, np.full(len(y_true), float(prevalence)))
+
+
+def permutation(y_true, first, second, metric, threshold=0.5, seed=0):
+    """Two-sided test of any metric: both models' predictions swapped at random within participants -> dict of floats.
+
+    y_true, first, second (n,) as in `delong`, one row a participant; metric: one of METRICS. first, second: its values,
+    difference, p; NaN where the metric is undefined, or for a single participant.
+    """
+    y_true, first = checked(y_true, first)
+    second = checked(y_true, second)[1]
+
+    def value(p):
+        return scores(y_true, p, threshold)[metric]
+
+    found = {"first": float(value(first)), "second": float(value(second)), "difference": float(value(first) - value(second))}
+    if len(y_true) < 2 or np.isnan(found["difference"]):
+        return found | {"p": float("nan")}
+    test = stats.permutation_test((first, second), lambda a, b, axis: value(a) - value(b), permutation_type="samples",
+                                  vectorized=True, n_resamples=9999, batch=max(1, 500_000 // len(y_true)),
+                                  rng=np.random.default_rng(seed))
+    return found | {"p": float(test.pvalue)}
+
+
+def confusion(y_true, y_pred, threshold=0.5):
+    """Counts: rows truth (control, depressed), columns decision -> table (2, 2)."""
+    y_true, y_pred = checked(y_true, y_pred)
+    names = ["control", "depressed"]
+    return pd.DataFrame(library.confusion_matrix(y_true, y_pred >= threshold, labels=[0, 1]),
+                        pd.Index(names, name="truth"), pd.Index(names, name="decision"))
+
+
+REGRESSION = ("mae", "rmse", "ccc", "pearson")
+
+
+def regression(y_true, y_pred):
+    """MAE, RMSE, concordance (Lin 1989) and Pearson correlation -> dict; correlations are NaN for a constant."""
+    y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
+    if y_true.size == 0 or y_true.shape != y_pred.shape:
+        raise ValueError(f"truth has shape {y_true.shape}, prediction {y_pred.shape}; expected two equal, non-empty lists.")
+    if not (np.isfinite(y_true).all() and np.isfinite(y_pred).all()):
+        raise ValueError(f"{int((~np.isfinite(y_pred)).sum())} predictions and {int((~np.isfinite(y_true)).sum())} true "
+                         "values are not finite numbers. Look at the training history.")
+    error = y_pred - y_true
+    covariance = np.mean((y_true - y_true.mean()) * (y_pred - y_pred.mean()))
+    spread = y_true.var() + y_pred.var() + (y_true.mean() - y_pred.mean()) ** 2
+    deviations = y_true.std() * y_pred.std()
+    constant = deviations < 1e-12
+    return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean())),
+            "ccc": float("nan") if constant else float(2 * covariance / spread),
+            "pearson": float("nan") if constant else float(covariance / deviations)}

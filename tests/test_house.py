@@ -1,0 +1,96 @@
+"""The rooms of the library and their doors: nothing imports what stands above it, and nothing stands in the hall."""
+
+import ast
+import json
+
+import pytest
+
+from depnb.runs import origin
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "depnb"
+MAY = {                         # room -> rooms that it may import from, beside itself and files
+    "files": (),
+    "corpora": (),
+    "models": (),
+    "scores": ("corpora",),
+    "features": ("corpora", "models"),
+    "papers": ("corpora", "models", "scores", "features"),
+    "runs": ("corpora", "scores"),
+    "simulation": ("corpora", "features"),
+    "figures": ("corpora", "scores"),
+    "evidence": ("corpora", "models", "scores", "features", "papers", "runs", "simulation"),
+    "book": ("corpora", "scores", "runs"),
+    "learn": ("corpora", "models", "scores", "features", "papers", "figures", "simulation", "book")}
+
+
+def modules():
+    return [p for p in sorted(PACKAGE.rglob("*.py")) if p != PACKAGE / "__init__.py"]
+
+
+def room(parts):
+    return parts[0].removesuffix(".py")
+
+
+def imported(tree):
+    """Modules of the package that a file names in its imports, as tuples of the parts after `depnb`, and the nodes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "depnb":
+            for name in node.names:
+                yield (*node.module.split(".")[1:], name.name), node
+        elif isinstance(node, ast.Import):
+            yield from ((tuple(a.name.split(".")[1:]), node) for a in node.names if a.name.startswith("depnb"))
+
+
+def test_every_module_has_a_room():
+    assert {p.name for p in PACKAGE.glob("*.py")} == {"__init__.py", "files.py"}
+    assert {room(p.relative_to(PACKAGE).parts) for p in modules()} == set(MAY)
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nothing_is_imported_from_above(file):
+    own = room(file.relative_to(PACKAGE).parts)
+    for name, _ in imported(ast.parse(file.read_text())):
+        assert name[0] in ("files", own, *MAY[own]), f"{own} imports {'.'.join(name)}"
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_import_of_ours_hides_in_a_function(file):
+    tree = ast.parse(file.read_text())
+    hidden = [f"line {node.lineno}" for function in ast.walk(tree) if isinstance(function, ast.FunctionDef)
+              for _, node in imported(function)]
+    assert not hidden
+
+
+def closure(names):
+    """Files of the package that these names (tuples of parts) lead to, by imports."""
+    reached, todo = set(), list(names)
+    while todo:
+        name = todo.pop()
+        for depth in range(1, len(name) + 1):
+            for file in (PACKAGE.joinpath(*name[:depth]).with_suffix(".py"), PACKAGE.joinpath(*name[:depth], "__init__.py")):
+                if file.exists() and file not in reached:
+                    reached.add(file)
+                    todo += [n for n, _ in imported(ast.parse(file.read_text()))]
+    return reached
+
+
+@pytest.mark.parametrize("paper", origin.PAPERS)
+def test_a_chapters_fingerprint_covers_all_that_computes_it(paper):
+    """What `code_fingerprint` leaves out, no chapter imports: but figures, and what only belongs to another paper."""
+    cells = json.loads((ROOT / f"notebooks/{paper}.ipynb").read_text())["cells"]
+    code = [ast.parse("".join(c["source"])) for c in cells if c["cell_type"] == "code"]
+    names = [name for tree in code for name, _ in imported(tree)]
+    assert not {name[0] for name in names} & {"evidence", "learn", "simulation"} - {"simulation"}
+    for file in closure(n for n in names if n[0] not in origin.TELLING):
+        parts = file.relative_to(PACKAGE).with_suffix("").parts
+        if parts[0] in ("__init__", *origin.TELLING) or not origin.counts(parts, paper):
+            assert parts[0] in origin.TELLING or set(parts) & set(origin.PAPERS), parts
+
+
+def test_touching_one_paper_or_what_only_tells_restarts_no_run_of_another():
+    for parts, pages in ((("models", "aafn"), {"aafn", "comparison"}),
+                         (("papers", "released", "cfrafn"), {"cfrafn", "comparison"}),
+                         (("figures", "common"), set()), (("book", "claims"), set()), (("learn", "voice"), set()),
+                         (("evidence", "null"), {"comparison"}), (("files",), {*origin.PAPERS, "comparison"})):
+        assert {page for page in (*origin.PAPERS, "comparison") if origin.counts(parts, page)} == pages, parts
