@@ -7,7 +7,7 @@ import sys
 import nbformat
 
 from depnb import files
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 TINY = {"epochs": 2, "validate_every": 1, "image_size": 32, "features": 4, "stem_features": 4, "batch_size": 4,
         "clip_frames": 4, "explain_videos": 1, "workers": 2}

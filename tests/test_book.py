@@ -11,8 +11,8 @@ from bs4 import BeautifulSoup
 
 from depnb import corpora
 from depnb.learn import reproduce
-from tests.conftest import ROOT
 from tests.papermilled import EVIDENCE, LESSONS
+from tests.paths import ROOT
 
 PARTICIPANTS = {"sta_drn": 12, "cfrafn": 16, "aafn": 14, "dynmultidep": 24, **dict.fromkeys(EVIDENCE, 16)}
 FIGURES = {"sta_drn": 8, "cfrafn": 8, "aafn": 8, "dynmultidep": 8, "comparison": 1, "null_corpus": 1, "robustness": 2,

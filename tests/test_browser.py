@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 from depnb.book import pdf
+from tests.paths import ROOT
 
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 SLOW = 60_000                                   # ms: only a browser that hangs takes so long
@@ -164,37 +166,43 @@ LIGHT = (goes_wrong, first_tab_does_not_lead_past_the_navigation, focus_is_hidde
          code_cell_cannot_be_copied, slider_does_not_move_its_picture, is_wider_than_the_screen,
          violates_a_rule_of_accessibility, has_too_little_contrast, goes_wrong)
 DARK = (focus_is_hidden, has_too_little_contrast)
-SMALL = (is_wider_than_the_screen, violates_a_rule_of_accessibility, has_too_little_contrast)
+SMALL = (violates_a_rule_of_accessibility, has_too_little_contrast)         # on a phone, of one page of each kind
+OF_SPHINX = ["genindex", "py-modindex", "search"]
 
 
-@pytest.fixture(scope="module")
-def faults(visit, book):
-    """What every look at every page found: {look: {page: faults}}; a page is loaded once."""
-    # the root of the book only forwards to its first page
-    names = [str(p.relative_to(book)) for p in sorted(book.rglob("*.html")) if "_static" not in p.parts and p.parent != book]
-    names += [f"{name}.html" for name in ("genindex", "py-modindex", "search")]
-    found = {look: {} for look in (*LIGHT, *DARK, *SMALL)}
-
-    def look_at(name, looks, page):
-        for look in looks:
-            if faults := look(page):
-                found[look].setdefault(name, []).extend(faults)
-
-    for name in names:
-        page = visit(name)
-        look_at(name, LIGHT, page)
-        page.emulate_media(color_scheme="dark")
-        page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
-        look_at(f"{name} in the dark", DARK, page)
-        page.set_viewport_size(PHONE)
-        look_at(f"{name} in the dark on a phone", SMALL, page)
-    return found
+def pages():
+    """Pages of the book, as the table of contents lists them, and those that Sphinx adds."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"]), *OF_SPHINX]
 
 
-@pytest.mark.parametrize("fault", dict.fromkeys((*LIGHT, *DARK, *SMALL)), ids=lambda look: look.__name__)
-def test_no_page(faults, fault):
-    listed = [f"{page}: {what}" for page, found in faults[fault].items() for what in found]
-    assert not listed, "\n".join(listed)
+def first_of_their_kind():
+    """One page of every folder, and one chapter, one page of evidence and one lesson of those that are executed."""
+    return {"book/index", "book/guide/your_data", "book/_executed/sta_drn", "book/_executed/comparison",
+            "book/evidence/claims", "book/_executed/learn/voice", "book/reference/api", "search"}
+
+
+@pytest.mark.parametrize("name", pages())
+def test_nothing_is_wrong_with(visit, name):
+    """In the light, in the dark and on a phone; a page is loaded once."""
+    page, faults = visit(f"{name}.html"), []
+
+    def look(looks, where):
+        faults.extend(f"{one.__name__} {where}: {what}" for one in looks for what in one(page))
+
+    look(LIGHT, "in the light")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+    look(DARK, "in the dark")
+    page.set_viewport_size(PHONE)
+    look([is_wider_than_the_screen, *(SMALL if name in first_of_their_kind() else ())], "in the dark on a phone")
+    assert not faults, "\n".join(faults)
+
+
+def test_no_page_is_forgotten(book):
+    built = {str(p.relative_to(book).with_suffix("")) for p in book.rglob("*.html") if "_static" not in p.parts}
+    assert built - {"index"} == set(pages())            # the root of the book only forwards to its first page
+    assert first_of_their_kind() <= set(pages())
 
 
 def test_the_book_has_sliders(book):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from depnb.runs import origin
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 PACKAGE = ROOT / "depnb"
 MAY = {                         # room -> rooms that it may import from, beside itself and files

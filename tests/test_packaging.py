@@ -16,8 +16,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from depnb.runs import origin
-from tests.conftest import ROOT
 from tests.papermilled import EVIDENCE
+from tests.paths import ROOT
 
 if sys.version_info >= (3, 11):
     import tomllib

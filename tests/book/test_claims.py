@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from depnb.book import claims
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 LEDGER = claims.load()
 COMMANDS = re.findall(r"^papermill .*$", (ROOT / "book/evidence/cannot_know.md").read_text().replace("\\\n", ""), re.M)

@@ -16,8 +16,8 @@ from depnb.book import licensed, provenance, reports
 from depnb.files import write_atomically
 from depnb.runs import verify
 from tests import small_runs
-from tests.conftest import ROOT
 from tests.papermilled import command
+from tests.paths import ROOT
 
 PAPERS = ("sta_drn", "cfrafn", "aafn", "dynmultidep")
 

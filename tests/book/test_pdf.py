@@ -10,7 +10,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 from depnb.book import pdf
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module")

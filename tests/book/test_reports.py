@@ -8,7 +8,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 from depnb.book import claims, eaten, options, reports
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 ROWS = [pytest.param(entry, row, id=f"{entry['corpus']}-{number}")
         for entry in reports.corpora() for number, row in enumerate(entry["rows"])]

@@ -9,8 +9,8 @@ import pytest
 
 from depnb.models import aafn
 from depnb.scores.items import ITEMS
-from tests.conftest import ROOT
 from tests.papermilled import error_of, execute, metrics_of, texts
+from tests.paths import ROOT
 
 
 @pytest.fixture(scope="module")

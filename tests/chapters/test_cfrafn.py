@@ -10,8 +10,8 @@ import soundfile
 from sklearn.metrics import roc_auc_score
 
 from depnb.features import speech
-from tests.conftest import GOLDEN
 from tests.papermilled import error_of, execute, metrics_of, texts
+from tests.paths import GOLDEN
 
 
 @pytest.fixture(scope="module")

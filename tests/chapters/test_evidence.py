@@ -13,8 +13,8 @@ from depnb.evidence.cohort import cohort_folds
 from depnb.features import damage
 from depnb.papers import MODELS
 from depnb.runs import verify
-from tests.conftest import ROOT
 from tests.papermilled import EVIDENCE, error_of, execute, texts
+from tests.paths import ROOT
 
 FIGURES = {"comparison": {"forest"}, "null_corpus": {"steps"}, "robustness": {"doses", "gender"},
            "explanations": {"concentration"}}

@@ -29,8 +29,8 @@ from depnb.simulation import interview, severity
 from depnb.simulation.layouts import simulate
 from tests.book.test_licensed import page as report_of_real_data
 from tests.chapters.test_sta_drn import faces, pictures
-from tests.conftest import ROOT
 from tests.papermilled import execute
+from tests.paths import ROOT
 
 PSEUDONYM = re.compile(r"\b[PS]-[0-9a-f]{8,}\b")
 LAYOUTS = {"sta_drn": ("avec2014", {"participants": 24, "seconds": 1.2}),

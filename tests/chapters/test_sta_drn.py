@@ -15,8 +15,8 @@ import pytest
 
 from depnb import corpora
 from depnb.features import face, store
-from tests.conftest import ROOT
 from tests.papermilled import TINY, command, error_of, execute, texts
+from tests.paths import ROOT
 
 
 def pictures(notebook):

@@ -14,7 +14,7 @@ from depnb.corpora.corpus import by_gender
 from depnb.corpora.lmvd import __main__
 from depnb.corpora.privacy import MARKER
 from depnb.features import vlog
-from tests.conftest import ROOT
+from tests.paths import ROOT
 from tests.trees import vouched
 
 IDS = ["001", "002", "003", "0602", "0603", "0604"]

@@ -13,7 +13,7 @@ import pytest
 from depnb import corpora
 from depnb.corpora import privacy
 from depnb.corpora.corpus import CLASS, PHQ8, Corpus
-from tests.conftest import ROOT
+from tests.paths import ROOT
 from tests.trees import vouched
 
 

@@ -14,7 +14,7 @@ import torch
 from depnb.corpora import readers
 from depnb.features import __main__ as command
 from depnb.features import interview, store, windowing
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 RATE = 16000
 

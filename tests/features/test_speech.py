@@ -10,8 +10,8 @@ import soundfile
 
 from depnb.features import __main__ as command
 from depnb.features import speech, vggish
-from tests.conftest import GOLDEN
 from tests.features.test_vggish import fresh, weights  # noqa: F401, fixtures
+from tests.paths import GOLDEN
 
 RATE = 16000
 PLAIN = {"workers": 1, "weights": "none"}

@@ -11,7 +11,7 @@ import torch
 from torchvggish.torchvggish import VGG, Postprocessor, make_layers
 
 from depnb.features import vggish
-from tests.conftest import GOLDEN
+from tests.paths import GOLDEN
 
 
 @pytest.fixture(autouse=True)

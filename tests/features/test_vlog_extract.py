@@ -6,8 +6,8 @@ import pytest
 import soundfile
 
 from depnb.features import face, speech, store, vggish, vlog_extract
-from tests.conftest import GOLDEN
 from tests.features.test_vggish import fresh, weights  # noqa: F401, fixtures
+from tests.paths import GOLDEN
 
 RATE = 16000
 

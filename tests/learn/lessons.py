@@ -28,21 +28,10 @@ import contextlib
 import importlib
 import io
 import re
-import subprocess
 import sys
 
-import nbformat
-
 from depnb import learn
-from tests.conftest import ROOT
-from tests.papermilled import command
-
-
-def run(lesson, folder, **parameters):
-    """The lesson executed by papermill -> notebook. Fails with papermill's last words."""
-    done = subprocess.run(command(folder, parameters, f"learn/{lesson}"), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return nbformat.read(folder / "out.ipynb", 4)
+from tests.paths import ROOT
 
 
 def said(exercise, answer):

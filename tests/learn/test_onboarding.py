@@ -9,7 +9,7 @@ import yaml
 
 from depnb import files
 from depnb.simulation.layouts import LAYOUTS
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 PAGE = ROOT / "book/learn/onboarding.md"
 TEXT = PAGE.read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import torch
 
 from depnb.models import reference, sta_drn
 from depnb.scores import explain
-from tests.conftest import GOLDEN
+from tests.paths import GOLDEN
 
 CLIPS = json.loads((GOLDEN / "sta_drn_clips_a.json").read_text())
 

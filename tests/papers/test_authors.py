@@ -26,8 +26,8 @@ from depnb.papers import authors
 from depnb.papers.weights import CHOICES, FORMATS, read_model
 from depnb.runs import verify
 from tests.authors_files import PlainAAFN, save, state_of
-from tests.conftest import ROOT
 from tests.papermilled import error_of, execute, metrics_of, texts
+from tests.paths import ROOT
 
 
 def paper_settings(paper, name="paper"):

@@ -16,7 +16,7 @@ from depnb.models import aafn as aafn_model
 from depnb.models import cfrafn as cfrafn_model
 from depnb.models import sta_drn as sta_drn_model
 from depnb.papers import aafn, cfrafn, dynmultidep, parameters, sta_drn
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 CHAPTERS = {"sta_drn": sta_drn.Parameters, "cfrafn": cfrafn.Parameters, "aafn": aafn.Parameters,
             "dynmultidep": dynmultidep.Parameters}

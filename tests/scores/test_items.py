@@ -8,7 +8,7 @@ import pytest
 
 from depnb.papers.released.aafn import as_released, released_metrics
 from depnb.scores.items import ITEMS, epoch_choices, evaluate_items, items_by_participant, totals_by_person, window_table
-from tests.conftest import GOLDEN
+from tests.paths import GOLDEN
 
 
 @pytest.fixture(scope="module")

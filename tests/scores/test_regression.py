@@ -138,7 +138,7 @@ def test_batched_prediction_equals_one_recording_at_a_time():
 
 
 def test_published_logs_are_read_with_and_without_header():
-    from tests.conftest import ROOT
+    from tests.paths import ROOT
 
     logs = read_epoch_logs(ROOT / "book/data/sta_drn_rerun")
     assert len(logs) == 8

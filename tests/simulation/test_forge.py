@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.paths import ROOT
 
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text())
 CONTAINER = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
