@@ -11,8 +11,9 @@ from pathlib import Path
 import yaml
 
 from depnb import runs
+from depnb.papers.cards import cards
 
-PAPERS = ["sta_drn", "cfrafn", "aafn", "dynmultidep"]
+PAPERS = list(cards())
 EVIDENCE = ["comparison", "null_corpus", "robustness", "explanations"]
 LESSONS = [path.stem for path in sorted(Path("notebooks/learn").glob("*.ipynb"))]
 PROFILE = config.get("profile", "quick")        # quick: one run a paper; what else there is to run says so on its page

@@ -120,8 +120,8 @@ def located(relative):
 
 def notebook(page):
     """The notebook of a page: a chapter, a lesson (learn/voice) or a page of evidence -> Path, there or not."""
-    path = located(f"notebooks/{page}.ipynb")
-    return path if path.exists() else located(f"notebooks/evidence/{page}.ipynb")
+    places = [located(f"notebooks/{folder}{page}.ipynb") for folder in ("", "evidence/")]
+    return next((path for path in places if path.exists()), places[0])
 
 
 def move_aside(folder):

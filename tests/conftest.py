@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from depnb import figures
 from depnb.evidence.cohort import Cohort
-from depnb.papers import MODELS
+from depnb.papers import rooms
 from depnb.simulation import cohort as cohorts
 from depnb.simulation import layouts
 from tests.papermilled import EVIDENCE, LESSONS, execute
@@ -30,8 +30,8 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 # Files that take long come first, those that wait for the book after what it is built of.
-FIRST = ("tests/test_book.py", "tests/chapters/", "tests/learn/", "tests/test_browser.py", "tests/book/test_pdf.py",
-         "tests/evidence/", "tests/papers/")
+FIRST = ("tests/test_book.py", "tests/chapters/test_licensed.py", "tests/papers/", "tests/evidence/", "tests/chapters/",
+         "tests/learn/", "tests/test_browser.py", "tests/book/test_pdf.py")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -149,7 +149,7 @@ def cohort(small_cohort):
 @pytest.fixture(scope="session")
 def models(small_cohort, cache):
     """The four pipelines on the small cohort, by name. Do not change them."""
-    return {name: kind(small_cohort, cache) for name, kind in MODELS.items()}
+    return {name: kind(small_cohort, cache) for name, kind in rooms().items()}
 
 
 @pytest.fixture(scope="session")

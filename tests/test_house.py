@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from depnb.papers.cards import cards
 from depnb.runs import origin
 from tests.paths import ROOT
 
@@ -16,11 +17,11 @@ MAY = {                         # room -> rooms that it may import from, beside 
     "scores": ("corpora",),
     "features": ("corpora", "models"),
     "papers": ("corpora", "models", "scores", "features"),
-    "runs": ("corpora", "scores"),
+    "runs": ("corpora", "scores", "papers"),
     "simulation": ("corpora", "features"),
     "figures": ("corpora", "scores"),
     "evidence": ("corpora", "models", "scores", "features", "papers", "runs", "simulation"),
-    "book": ("corpora", "scores", "runs"),
+    "book": ("corpora", "scores", "papers", "runs"),
     "learn": ("corpora", "models", "scores", "features", "papers", "figures", "simulation", "book")}
 
 
@@ -75,7 +76,7 @@ def closure(names):
     return reached
 
 
-@pytest.mark.parametrize("paper", origin.PAPERS)
+@pytest.mark.parametrize("paper", cards())
 def test_a_chapters_fingerprint_covers_all_that_computes_it(paper):
     """What `code_fingerprint` leaves out, no chapter imports: but figures, and what only belongs to another paper."""
     cells = json.loads((ROOT / f"notebooks/{paper}.ipynb").read_text())["cells"]
@@ -85,12 +86,12 @@ def test_a_chapters_fingerprint_covers_all_that_computes_it(paper):
     for file in closure(n for n in names if n[0] not in origin.TELLING):
         parts = file.relative_to(PACKAGE).with_suffix("").parts
         if parts[0] in ("__init__", *origin.TELLING) or not origin.counts(parts, paper):
-            assert parts[0] in origin.TELLING or set(parts) & set(origin.PAPERS), parts
+            assert parts[0] in origin.TELLING or set(parts) & set(cards()), parts
 
 
 def test_touching_one_paper_or_what_only_tells_restarts_no_run_of_another():
     for parts, pages in ((("models", "aafn"), {"aafn", "comparison"}),
                          (("papers", "released", "cfrafn"), {"cfrafn", "comparison"}),
                          (("figures", "common"), set()), (("book", "claims"), set()), (("learn", "voice"), set()),
-                         (("evidence", "null"), {"comparison"}), (("files",), {*origin.PAPERS, "comparison"})):
-        assert {page for page in (*origin.PAPERS, "comparison") if origin.counts(parts, page)} == pages, parts
+                         (("evidence", "null"), {"comparison"}), (("files",), {*cards(), "comparison"})):
+        assert {page for page in (*cards(), "comparison") if origin.counts(parts, page)} == pages, parts

@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from depnb.papers.cards import cards
 from depnb.runs import origin
 from tests.papermilled import EVIDENCE
 from tests.paths import ROOT
@@ -141,4 +142,4 @@ def test_the_workflow_has_a_plan_in_which_no_page_shows_a_run_of_other_code(prof
                              r"(?:evidence/)?(\w+)\.ipynb", said)
     assert sorted(makes_a_run) == sorted(
         [*((f"runs/{page}/{profile}/metrics.json", page) for page in EVIDENCE),
-         *((f"runs/{paper}/quick/metrics.json", paper) for paper in origin.PAPERS)])
+         *((f"runs/{paper}/quick/metrics.json", paper) for paper in cards())])

@@ -30,10 +30,10 @@ import nbformat
 import yaml
 
 from depnb.book import eaten
-from depnb.files import located, repository, write_atomically
+from depnb.files import located, notebook, repository, write_atomically
+from depnb.papers.cards import cards
 
-PAPERS = {"STA-DRN": "sta_drn", "CFRAFN": "cfrafn", "AAFN": "aafn",
-          "DynMultiDep": "dynmultidep"}                               # name -> folder, chapter
+PAPERS = {card.title: name for name, card in cards().items()}      # title -> folder, chapter
 AUTHORS = {"paper": "the paper", "README": "the README", "comment or docstring": "a comment, docstring or message",
            "name or default": "a name or a default", "issue": "the authors in a thread of its issues"}
 OTHERS = {"copy": "the README of a copy", "re-run": "a re-run or a user"}
@@ -253,7 +253,7 @@ def dead(link, root):
 def source(root, page):
     """The file that a page of the book is made from."""
     if page.startswith("book/_executed/"):
-        return root / f"notebooks/{page.removeprefix('book/_executed/')}.ipynb"
+        return notebook(page.removeprefix("book/_executed/"))
     return root / f"{page}.md"
 
 

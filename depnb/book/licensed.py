@@ -1,7 +1,7 @@
 """The tables that need a licensed corpus: from run folders that a licence holder made, or the command that makes them.
 
 Only metrics of a run are shown, never a row of its predictions. Which tables there are, and what the papers report, stands
-in book/data/real_data.yaml.
+in params/<paper>/card.yaml.
 """
 
 import numpy as np
@@ -11,20 +11,16 @@ import yaml
 from depnb import runs
 from depnb.book import provenance
 from depnb.files import located
+from depnb.papers.cards import Table, cards
 from depnb.runs import verify
 
 PROTOCOLS = ("as_published", "clean")
 
 
-def planned():
-    """The tables of every paper, as in book/data/real_data.yaml -> dict by paper."""
-    return yaml.safe_load(located("book/data/real_data.yaml").read_text())
-
-
 def command(paper, table, protocol):
     """What a licence holder types for one table; another folder of the corpus is the last argument."""
-    return (f"papermill notebooks/{paper}.ipynb out.ipynb -f params/{paper}/{table['params']} -p corpus {table['corpus']} "
-            f"-p protocol {protocol} -p data_root {table['data_root']}")
+    return (f"papermill notebooks/{paper}.ipynb out.ipynb -f params/{paper}/{table.params} -p corpus {table.corpus} "
+            f"-p protocol {protocol} -p data_root {table.data_root}")
 
 
 def found(folder="runs"):
@@ -90,7 +86,7 @@ def settings(run):
     folder, departures = located(f"params/{run.paper}"), {}
     usual = yaml.safe_load((folder / "quick.yaml").read_text())
     for file in sorted(folder.glob("*.yaml")):
-        if file.stem not in ("ablations", "claims", "commands"):
+        if file.stem not in ("ablations", "card", "claims", "commands"):
             wanted = usual | yaml.safe_load(file.read_text())
             departures[file.name] = {k: v for k, v in run.parameters.items() if k in wanted and v != wanted[k]
                                      and k not in (*runs.PLACE, "corpus", "protocol", "fold", "seed", "checkpoint",
@@ -106,18 +102,24 @@ def report(paper, shown):
     shown: runs as from `found`. One entry a run that was found for a planned table, else one with the command; then runs
     that no planned table asks for.
     """
-    plan, entries = planned()[paper], []
+    plan, entries = cards()[paper], []
     own = [run for run in shown if run.paper == paper and {"mae", "roc_auc"} & set(run.metrics.get("test", {}))]
-    for planned_table in plan["tables"]:
+    for planned_table in plan.tables:
         for protocol in PROTOCOLS:
-            heading = f"{planned_table['name']}, protocol {protocol}"
-            fitting = [run for run in own if run.parameters.get("corpus") == planned_table["corpus"]
+            heading = f"{planned_table.name}, protocol {protocol}"
+            fitting = [run for run in own if run.parameters.get("corpus") == planned_table.corpus
                        and run.parameters.get("protocol") == protocol]
             entries += [(heading, *described(run, plan, planned_table)) for run in fitting]
             entries += [] if fitting else [(heading, None, None, command(paper, planned_table, protocol))]
             own = [run for run in own if run not in fitting]
     return entries + [(f"{run.provenance['corpus']['name']}, protocol {run.parameters.get('protocol')}",
-                       *described(run, plan, {"published": {}, "source": "none for this corpus"})) for run in own]
+                       *described(run, plan, unplanned(run))) for run in own]
+
+
+def unplanned(run):
+    """The table of a corpus that no card asks for."""
+    name = run.parameters.get("corpus", "")
+    return Table(corpus=name, name=name, params="", data_root="", published={}, source="none for this corpus")
 
 
 def described(run, plan, planned_table):
@@ -127,7 +129,6 @@ def described(run, plan, planned_table):
     weights = f"weights of `{file['file']}` (SHA-256 `{file['sha256'][:10]}`), **nothing trained here**; " if file else ""
     variant = ", ".join(f"{k} {given[k]}" for k in ("variant", "model", "fusion", "fold", "seed") if k in given)
     about = (f"Run `{run.name}` on {p['corpus']['name']}, licensed corpus; {weights}{variant}; settings of {settings(run)}; "
-             f"{test['participants']} test participants, 95 % intervals over them; published: {planned_table['source']}; "
+             f"{test['participants']} test participants, 95 % intervals over them; published: {planned_table.source}; "
              f"commit `{(p['commit'] or 'unknown')[:10]}`{' with local changes' if p['dirty'] else ''}.")
-    numbers = (planned_table[key] for key in ("published", "published_people") if key in planned_table)
-    return about, table(run, plan["metrics"], plan["counted"], *numbers), None
+    return about, table(run, plan.metrics, plan.counted, planned_table.published, planned_table.published_people), None

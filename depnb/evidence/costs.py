@@ -11,13 +11,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from depnb.evidence import protocol
-from depnb.models import dynmultidep
 
 
 def multiply_adds(network, call):
     """Multiply-adds of call(network): matrix products and convolutions as PyTorch counts them, and what it does not.
 
-    That is LSTMs, and of a Mamba block the short convolution and the scan (three a channel, state and step).
+    That is LSTMs, and what a module counts of itself in a method `multiply_adds` (of its inputs).
     """
     uncounted = []
 
@@ -26,12 +25,11 @@ def multiply_adds(network, call):
         ways, h = 2 if module.bidirectional else 1, module.hidden_size
         uncounted.extend(b * t * ways * 4 * h * ((n if layer == 0 else ways * h) + h) for layer in range(module.num_layers))
 
-    def scanning(module, inputs, _):
-        b, e, t = inputs[0].shape
-        uncounted.append(b * e * t * (module.conv.kernel_size[0] + 3 * module.sizes[1]))
+    def own(module, inputs, _):
+        uncounted.append(module.multiply_adds(*inputs))
 
-    kinds = {torch.nn.LSTM: recurrent, dynmultidep.Direction: scanning}
-    hooks = [m.register_forward_hook(kinds[type(m)]) for m in network.modules() if type(m) in kinds]
+    hooks = [m.register_forward_hook(recurrent) for m in network.modules() if type(m) is torch.nn.LSTM]
+    hooks += [m.register_forward_hook(own) for m in network.modules() if hasattr(m, "multiply_adds")]
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         call(network.eval())
     for hook in hooks:

@@ -81,6 +81,11 @@ class Direction(nn.Module):
             delta = delta.masked_fill(~real[:, None], NO_STEP)
         return selective_scan(u, delta, A, B, C, self.D, z, self.dt_proj.bias, delta_softplus=True, reverse=self.reverse)
 
+    def multiply_adds(self, x, *_):
+        """Of the convolution and the scan (three a channel, state and step), which PyTorch does not count. x (b, e, t)."""
+        b, e, t = x.shape
+        return b * e * t * (self.conv.kernel_size[0] + 3 * self.sizes[1])
+
 
 class BiMamba(nn.Module):
     """Mamba block of one sequence, (b, t, d) -> (b, t, d): scanned from both ends, or from the start alone.

@@ -1,8 +1,17 @@
-"""The four papers, each a room of its own."""
+"""The papers, each a room of its own: what differs between them, and nothing else."""
 
-from depnb.papers.aafn import AAFN
-from depnb.papers.cfrafn import CFRAFN
-from depnb.papers.dynmultidep import DynMultiDep
-from depnb.papers.sta_drn import STADRN
+import importlib
 
-MODELS = {paper.name: paper for paper in (CFRAFN, STADRN, AAFN, DynMultiDep)}
+from depnb.papers.cards import cards
+
+
+def room(name):
+    """The module of a paper, by its name: `Parameters` of its chapter, `Paper` for the pages of evidence."""
+    if name not in cards():
+        raise ValueError(f"paper {name!r}: choose {', '.join(cards())}.")
+    return importlib.import_module(f"depnb.papers.{name}")
+
+
+def rooms():
+    """Name -> class Paper, of all papers."""
+    return {name: room(name).Paper for name in cards()}

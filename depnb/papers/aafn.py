@@ -1,5 +1,6 @@
 """AAFN: eight PHQ-8 items from windows of face, voice and words of an interview."""
 
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
@@ -72,11 +73,11 @@ class Parameters(parameters.Chapter):
         return self
 
 
-class AAFN(paper.Paper):
+class Paper(paper.Paper):
     """AAFN: windows of face, voice and words of an interview; eight PHQ-8 items as soft bins; the score is their sum."""
 
-    name, unit, shows = "aafn", "window", "interview"
-    title, layout, senses = "AAFN", "daic_woz", interview.MODALITIES
+    name, shows = "aafn", "interview"
+    pieces = MappingProxyType({"text": (1, 512)})                # occluded at once, without the batch
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
         super().__init__()
@@ -87,9 +88,9 @@ class AAFN(paper.Paper):
         level, (kind, _, seed, _) = paper.hurt_levels(rows.assign(recording=rows["session"]), hurt), hurt or paper.NOTHING
         arrays = {s: self.hurt(a, kind, level[s], seed, s) for s, a in arrays.items()}
         length, hop = windowing.in_frames(self.p.window_seconds, self.p.overlap_seconds, self.p.frame_step)
-        self.pieces = windowing.Windows(arrays, length, hop)
+        self.windows = windowing.Windows(arrays, length, hop)
         people_of = rows.drop_duplicates("session").set_index("session")["participant"]
-        cut = self.pieces.table
+        cut = self.windows.table
         self.table = pd.DataFrame({"participant": people_of.loc[cut["session"]].to_numpy(), "recording": cut["session"],
                                    "unit": cut["window"]}).reset_index(drop=True)
         self.words = {people_of[s]: " ".join(text.participant_turns(text.read_transcript(given["transcript"]))[0]["value"])
@@ -113,7 +114,7 @@ class AAFN(paper.Paper):
         return {}
 
     def inputs(self, rows, prepared, rng=None):
-        batch = self.pieces.batch(rows, rng)
+        batch = self.windows.batch(rows, rng)
         if rng is not None:             # some training windows lose a sense on purpose, as in the chapter
             kept, lost = batch["present"].clone(), rng.random(len(rows)) < self.p.modality_dropout
             kept[lost, rng.integers(0, 3, lost.sum())] = False
@@ -123,7 +124,7 @@ class AAFN(paper.Paper):
     def build(self):
         names = ("fusion", "fuse", "conv_width", "lstm_width", "visual_layers", "audio_layers", "text_layers", "width",
                  "planes", "base_width", "bins", "dropout")
-        return aafn.AAFN(**{name: getattr(self.p, name) for name in names}, embedding=self.pieces.width, head_norm=True,
+        return aafn.AAFN(**{name: getattr(self.p, name) for name in names}, embedding=self.windows.width, head_norm=True,
                          lstm_dropout=self.p.dropout)
 
     def targets(self, people, prepared):
@@ -145,3 +146,21 @@ class AAFN(paper.Paper):
         present = inputs["present"].clone()
         present[:, self.senses.index(sense)] = False
         return inputs | {"present": torch.where(present.any(1, keepdim=True), present, inputs["present"])}
+
+    def planted(self, data, rows):
+        """Sentences of a window that carry planted words."""
+        found = []
+        for row in rows:
+            session, centre = self.windows.table["session"][row], self.windows.table["centre"][row]
+            turns = pd.DataFrame(data.truth["sessions"][session]["turns"])
+            span = self.windows.sessions[session].get("span", np.empty((0, 2)))
+            first = windowing.nearest_sentences(span, [centre])[0] if len(span) else 0
+            marks = [bool(turns.loc[(turns["start"] - begin).abs().idxmin(), "carries"])
+                     for begin in span[first:first + windowing.SENTENCES, 0]]
+            found.append({"text": np.array(marks + [False] * (windowing.SENTENCES - len(marks)), bool)})
+        return found
+
+    def answer(self, network, **inputs):
+        """Expected sum of the items, differentiable -> (B,)."""
+        probabilities = network(**inputs).softmax(-1)                       # (B, 8, bins)
+        return (probabilities * torch.linspace(0, 3, probabilities.shape[-1])).sum((1, 2))

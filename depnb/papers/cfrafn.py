@@ -1,13 +1,14 @@
 """CFRAFN: depressed or not, from eGeMAPS and VGGish of a recording."""
 
 import re
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from pydantic import Field, field_validator
 
-from depnb.features import damage, store
+from depnb.features import damage, speech, store
 from depnb.models import cfrafn
 from depnb.papers import paper, parameters
 from depnb.papers.parameters import Amount, Count, NotNegative, Positive, Share
@@ -51,11 +52,11 @@ class Parameters(parameters.Chapter):
         return pattern
 
 
-class CFRAFN(paper.Binary):
+class Paper(paper.Binary):
     """CFRAFN: eGeMAPS and log-mel statistics of a recording; binary cross-entropy."""
 
-    name, unit, shows = "cfrafn", "recording", "voice"
-    title, layout, senses = "CFRAFN", "speech_folder", ("egemaps", "vggish")
+    name, shows = "cfrafn", "voice"
+    pieces = MappingProxyType({"egemaps": (1,)})                 # occluded at once, without the batch
     optimiser = "adamw"
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
@@ -84,3 +85,8 @@ class CFRAFN(paper.Binary):
         return cfrafn.build(p.model, transformed_width=p.transformed_width, conv_width=p.conv_width,
                             expansion=p.expansion, classifier_width=p.classifier_width, dropout=p.dropout,
                             gate_temperature=p.gate_temperature, fusion=p.fusion)
+
+    def planted(self, data, rows):
+        """Functionals of eGeMAPS that answer to any moved control."""
+        moved = {name for control in data.truth["controls"].values() for name in control["egemaps"]}
+        return [{"egemaps": np.isin(speech.egemaps_names(), list(moved))} for _ in rows]

@@ -1,6 +1,9 @@
 """DynMultiDep: depressed or not, from voice and face of a vlog."""
 
+from types import MappingProxyType
 from typing import Literal
+
+import numpy as np
 
 from depnb.features import damage, vlog
 from depnb.models import dynmultidep
@@ -46,11 +49,11 @@ class Parameters(parameters.Chapter):
     clip_norm: NotNegative
 
 
-class DynMultiDep(paper.Binary):
+class Paper(paper.Binary):
     """DynMultiDep: vlogs, each standardised by itself; binary cross-entropy."""
 
-    name, unit, shows = "dynmultidep", "vlog", "vlog"
-    title, layout, senses = "DynMultiDep", "dvlog", ("audio", "visual")
+    name, shows = "dynmultidep", "vlog"
+    pieces = MappingProxyType({"audio": (10, 25), "visual": (10, 136)})      # occluded at once, without the batch
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
         super().__init__()
@@ -80,3 +83,12 @@ class DynMultiDep(paper.Binary):
         acoustic, visual = (self.vlogs[0][part].shape[1] for part in ("acoustic", "visual"))
         return dynmultidep.DynMultiDep(self.p.variant, acoustic, visual, mask_scan=self.p.mask == "right",
                                        **{name: getattr(self.p, name) for name in names})
+
+    def planted(self, data, rows):
+        """Rows of a vlog in a slow phase or a short event, by sense."""
+        found = []
+        for row in rows:
+            cues, rows_there = data.cue_rows(self.table["recording"][row]), len(self.vlogs[row]["visual"])
+            found.append({given: np.any([planted[sense][:rows_there] for planted in cues.values()], axis=0)
+                          for given, sense in (("audio", "acoustic"), ("visual", "visual"))})
+        return found

@@ -22,6 +22,7 @@ from depnb.corpora.cohort import read_participants
 from depnb.corpora.corpus import PHQ8_ITEMS
 from depnb.corpora.privacy import MARKER
 from depnb.files import located
+from depnb.papers.cards import cards
 
 ITEMS = [f"phq8_{item}" for item in PHQ8_ITEMS]
 NOTHING = ("noise", 0, 0, None)
@@ -57,19 +58,26 @@ class Paper:
     p: its settings; inputs(rows, prepared, rng) -> mapping of tensors for these units (rng: of training, None: scoring);
     prepare(rows, people) -> what is learnt from the training units before training; build() -> network;
     loss(network, inputs, target); score(network, inputs, prepared) -> (units,) array; targets(people, prepared) -> tensor;
-    error(scores, rows, people, prepared): by participant, what the chapter chooses its epoch by.
+    error(scores, rows, people, prepared): by participant, what the chapter chooses its epoch by; planted(data, rows) -> per
+    unit, mapping input -> mask of where something is planted; pieces: input -> what is occluded at once.
     """
 
     optimiser = "adam"
 
     def __init__(self):
-        self.p = settings(self.name)
+        self.p, card = settings(self.name), cards()[self.name]
+        self.title, self.unit, self.senses, self.layout = card.title, card.unit, card.modalities, card.corpora[0]
+        self.as_published = card.as_published       # flags of depnb.evidence.null
 
     def recipe(self, epochs=0):
         """How it is trained, under the names of `runs.loop.Recipe`. epochs: 0: the paper's own."""
         names = ("learning_rate", "schedule", "weight_decay", "clip_norm", "patience", "validate_every")
         return {name: getattr(self.p, name) for name in names if hasattr(self.p, name)} | {
             "epochs": epochs or self.p.epochs, "optimiser": self.optimiser}
+
+    def answer(self, network, **inputs):
+        """What attributions explain: one number a unit, differentiable -> (B,)."""
+        return network(**inputs)
 
     def by_person(self, values, rows):
         """Means over the units of each participant. values (rows,) -> Series by participant."""

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Literal
 
 import numpy as np
@@ -132,11 +133,11 @@ def region(landmarks, indices, size, radius=0.06):
     return distance.min(1) < radius
 
 
-class STADRN(paper.Paper):
+class Paper(paper.Paper):
     """STA-DRN: clips of aligned face crops; BDI-II, standardised on the training participants; smooth L1."""
 
-    name, unit, shows = "sta_drn", "video", "face"
-    title, layout, senses = "STA-DRN", "avec2014", ("clips",)
+    name, shows = "sta_drn", "face"
+    pieces = MappingProxyType({"clips": (3, 4, 12, 12)})         # occluded at once, without the batch
     optimiser = "adamw"
 
     def __init__(self, root, cache, people=None, workers=1, hurt=None):
@@ -199,3 +200,18 @@ class STADRN(paper.Paper):
         mean, sd = prepared
         guess = self.by_person(np.clip(mean + sd * scores, BDI2.low, BDI2.high), rows)
         return float((guess - people["bdi2"].reindex(guess.index)).abs().mean())
+
+    def planted(self, data, rows):
+        """Pixels near the landmarks of a cue, in the frames in which it is shown."""
+        found = []
+        for row in rows:
+            recording, shown = self.table["recording"][row], self.shown(row)
+            track = self.tracks[recording]
+            landmarks = face.to_crop(track["landmarks"], track["alignment"])[shown]
+            events = data.cue_frames(recording, track["frame"][shown])
+            found.append({"clips": np.any([region(landmarks, data.truth["cue_regions"][cue], self.p.image_size)
+                                           & on[:, None, None] for cue, on in events.items() if cue != "head"], axis=0)})
+        return found
+
+    def answer(self, network, **inputs):
+        return network(inputs["clips"])[:, 0]

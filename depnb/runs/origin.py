@@ -16,10 +16,10 @@ import psutil
 
 from depnb.corpora import privacy
 from depnb.files import located, notebook, repository
+from depnb.papers.cards import cards
 
 # Rooms that draw results or tell about them: what they hold changes no number of a chapter.
 TELLING = ("book", "figures", "learn")
-PAPERS = ("aafn", "cfrafn", "dynmultidep", "sta_drn")
 PACKAGES = ("torch", "lightning-fabric", "numba", "numpy", "scipy", "scikit-learn", "pandas", "opencv-contrib-python",
             "mediapipe", "captum", "opensmile", "librosa", "torchvggish")
 
@@ -78,7 +78,7 @@ def code_fingerprint(page, everything=False):
     for file in sorted(package.rglob("*.py")):
         if everything or counts(file.relative_to(package).with_suffix("").parts, page):
             digest.update(file.read_bytes())
-    for file in sorted(located("params").glob("*/quick.yaml")) if page not in PAPERS else ():   # evidence follows chapters
+    for file in sorted(located("params").glob("*/quick.yaml")) if page not in cards() else ():   # evidence follows chapters
         digest.update(file.read_bytes())
     path = notebook(page)
     for cell in json.loads(path.read_text())["cells"] if path.exists() else ():
@@ -92,7 +92,7 @@ def counts(parts, page):
     """Whether a module, as parts of its path, belongs to what computes a page's results."""
     if parts[0] in TELLING:
         return False
-    return page not in PAPERS or (parts[0] != "evidence" and not set(parts) & set(PAPERS) - {page})
+    return page not in cards() or (parts[0] != "evidence" and not set(parts) & set(cards()) - {page})
 
 
 def hardware(device):

@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from depnb import corpora, runs
-from depnb.book import licensed, provenance, reports
+from depnb.book import licensed
 from depnb.files import write_atomically
+from depnb.papers.cards import cards, provenance, reports
 from depnb.runs import verify
 from tests import small_runs
 from tests.papermilled import command
@@ -32,10 +33,10 @@ def page(folder, place):
 @pytest.fixture
 def place(tmp_path):
     """A licence holder's folder: a run of every paper under protocol clean, and a simulated one."""
-    for paper, table in licensed.planned().items():
+    for paper, table in cards().items():
         settings = [yaml.safe_load((ROOT / f"params/{paper}" / name).read_text())
-                    for name in ("quick.yaml", table["tables"][0]["params"])]
-        given = settings[0] | settings[1] | {"protocol": "clean", "corpus": table["tables"][0]["corpus"], "resume": True}
+                    for name in ("quick.yaml", table.tables[0].params)]
+        given = settings[0] | settings[1] | {"protocol": "clean", "corpus": table.tables[0].corpus, "resume": True}
         given.pop("run_dir")
         small_runs.finish(tmp_path / "runs" / paper / "0123456789", paper, restricted=True, **given)
     small_runs.finish(tmp_path / "runs/sta_drn/quick", "sta_drn")
@@ -46,7 +47,7 @@ class TestPlan:
     @pytest.mark.parametrize("paper", PAPERS)
     def test_every_command_names_files_and_parameters_that_exist(self, paper):
         declared = papermill.inspect_notebook(ROOT / f"notebooks/{paper}.ipynb")
-        for table in licensed.planned()[paper]["tables"]:
+        for table in cards()[paper].tables:
             for protocol in licensed.PROTOCOLS:
                 said = licensed.command(paper, table, protocol)
                 assert (ROOT / re.search(r"-f (\S+)", said)[1]).exists()
@@ -56,15 +57,15 @@ class TestPlan:
                 assert given["protocol"] in declared["protocol"]["help"]
 
     def test_published_numbers_are_those_of_the_chapters(self):
-        plan = licensed.planned()
+        plan = cards()
         reported = {(entry["name"], row["who"].strip("*"), row["protocol"].split(",")[0]): row["numbers"]
                     for entry in reports.corpora() for row in entry["rows"]}
-        for table in plan["sta_drn"]["tables"]:
-            numbers = reported[table["name"], "Pan et al. 2024 (STA-DRN)", "official test part"]
-            assert table["published"] == {"mae": float(numbers["MAE"]), "rmse": float(numbers["RMSE"])}
-        table = plan["aafn"]["tables"][0]
+        for table in plan["sta_drn"].tables:
+            numbers = reported[table.name, "Pan et al. 2024 (STA-DRN)", "official test part"]
+            assert table.published == {"mae": float(numbers["MAE"]), "rmse": float(numbers["RMSE"])}
+        table = plan["aafn"].tables[0]
         model = ("DAIC-WOZ, test part", "Wei et al., log: audio, video and text, sub-attention")
-        for where, given in (("by window", table["published"]), ("test part", table["published_people"])):
+        for where, given in (("by window", table.published), ("test part", table.published_people)):
             numbers = reported[(*model, where)]
             assert f"{given['accuracy']:.3f}".lstrip("0") in numbers["accuracy"]
             assert {name: f"{value:.{3 if value < 1 else 2}f}".lstrip("0") for name, value in given.items()
@@ -72,8 +73,8 @@ class TestPlan:
                 "ppv": numbers["precision"], "f1": numbers["F1"], "mae": numbers["MAE"], "rmse": numbers["RMSE"]}
         log = pd.read_csv(ROOT / "book/data/aafn_logs/epochs.csv").query("split == 'test'")
         best = log[log["model"] == "audio visual text, sub-attention"].nlargest(1, "accuracy_percent").iloc[0]
-        assert table["published"] == {
-            "accuracy": pytest.approx(best["accuracy_percent"] / 100), "ppv": table["published"]["ppv"],
+        assert table.published == {
+            "accuracy": pytest.approx(best["accuracy_percent"] / 100), "ppv": table.published["ppv"],
             **{name: pytest.approx(best[name], abs=0.006) for name in ("f1", "mae", "rmse")}}
 
 
@@ -101,30 +102,30 @@ class TestTables:
     @pytest.mark.parametrize("paper", PAPERS)
     def test_the_run_its_constant_and_the_published_number_stand_side_by_side(self, place, paper):
         shown, _ = licensed.found(place)
-        plan = licensed.planned()[paper]
+        plan = cards()[paper]
         filled = [entry for entry in licensed.report(paper, shown) if entry[2] is not None]
         assert len(filled) == 1
         heading, about, table, missing = filled[0]
-        assert heading == f"{plan['tables'][0]['name']}, protocol clean"
+        assert heading == f"{plan.tables[0].name}, protocol clean"
         assert missing is None
-        assert f"settings of params/{paper}/{plan['tables'][0]['params']};" in about
+        assert f"settings of params/{paper}/{plan.tables[0].params};" in about
         assert "16 test participants" in about
         test = runs.Run(place / paper / "0123456789").metrics["test"]
-        main = next(iter(plan["metrics"]))
-        row = table.set_index("metric").loc[plan["metrics"][main]]
+        main = next(iter(plan.metrics))
+        row = table.set_index("metric").loc[plan.metrics[main]]
         low, high = test[f"{main}_interval"]
         assert row["by participant"] == f"{test[main]:.2f} ({low:.2f} to {high:.2f})"
         counted = test["windows" if paper == "aafn" else "per_recording"]
-        assert row[f"by {plan['counted']}"].startswith(f"{counted[main]:.2f}")
-        published = plan["tables"][0]["published"].get(main)
-        assert row[f"published, by {plan['counted']}"] == (f"{published:.2f}" if published else "–")
+        assert row[f"by {plan.counted}"].startswith(f"{counted[main]:.2f}")
+        published = plan.tables[0].published.get(main)
+        assert row[f"published, by {plan.counted}"] == (f"{published:.2f}" if published else "–")
         assert not table.isna().any(axis=None)
 
     def test_a_constant_stands_beside_every_error(self, place):
         for paper in ("sta_drn", "aafn"):
             run = runs.Run(place / paper / "0123456789")
-            plan = licensed.planned()[paper]
-            table = licensed.table(run, plan["metrics"], plan["counted"], {}).set_index("metric")
+            plan = cards()[paper]
+            table = licensed.table(run, plan.metrics, plan.counted, {}).set_index("metric")
             assert table.loc["RMSE", "constant"] == f"{run.metrics['test']['mean_predictor']['rmse']:.2f}"
 
     def test_the_authors_weights_are_told_from_a_training_without_their_path(self, tmp_path):
@@ -158,10 +159,10 @@ class TestTables:
 def test_without_a_real_run_the_page_says_not_run_and_how_to(tmp_path):
     said = page(tmp_path, tmp_path / "none")
     assert "Runs on real data: 0 shown, 0 refused." in said
-    for paper, plan in licensed.planned().items():
-        for table in plan["tables"]:
+    for paper, plan in cards().items():
+        for table in plan.tables:
             for protocol in licensed.PROTOCOLS:
-                assert f"{table['name']}, protocol {protocol}: **not run**" in said
+                assert f"{table.name}, protocol {protocol}: **not run**" in said
                 assert licensed.command(paper, table, protocol) in said
     assert "<table" not in said
 

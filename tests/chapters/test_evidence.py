@@ -11,7 +11,8 @@ from depnb import files, runs
 from depnb.evidence import attributions, baselines, null, tables
 from depnb.evidence.cohort import cohort_folds
 from depnb.features import damage
-from depnb.papers import MODELS
+from depnb.papers import rooms
+from depnb.papers.cards import cards
 from depnb.runs import verify
 from tests.papermilled import EVIDENCE, error_of, execute, texts
 from tests.paths import ROOT
@@ -71,8 +72,8 @@ class TestComparison:
     def test_every_model_is_tested_once_on_every_participant_with_every_seed(self, run, cohort):
         predictions = run("comparison").predictions
         fold = cohort_folds(cohort.people, 2, 0)
-        models = [*MODELS, *baselines.BASELINES, "constant", *(f"oracle, {m.shows}" for m in
-                                                                         MODELS.values())]
+        models = [*cards(), *baselines.BASELINES, "constant", *(f"oracle, {m.shows}" for m in
+                                                                         rooms().values())]
         assert list(predictions["model"].unique()) == models
         assert not predictions.duplicated(["model", "seed", "participant"]).any()
         assert len(predictions) == len(models) * 2 * 16
@@ -82,10 +83,10 @@ class TestComparison:
     def test_metrics_are_those_of_the_predictions(self, run):
         predictions, metrics = run("comparison").predictions, run("comparison").metrics
         tables_agree(tables.auc_table(predictions), metrics["auc"], 0.02)       # six decimals may make a tie
-        contest = predictions[predictions["model"].isin([*MODELS, *baselines.BASELINES])]
+        contest = predictions[predictions["model"].isin([*cards(), *baselines.BASELINES])]
         tables_agree(tables.paired(contest, "egemaps"), metrics["differences"], 0.05)
         assert {(r["first"], r["second"]) for r in metrics["differences"] if r["family"] == "reference"} == {
-            (name, "egemaps") for name in (*MODELS, "landmarks", "words")}
+            (name, "egemaps") for name in (*cards(), "landmarks", "words")}
 
     def test_baselines_and_oracles_do_not_depend_on_the_seed_and_the_constant_knows_nothing(self, run):
         metrics = {row["model"]: row for row in run("comparison").metrics["auc"]}
@@ -104,9 +105,9 @@ class TestComparison:
 
     def test_every_model_is_said_to_beat_logistic_regression_or_not(self, evidence):
         said = texts(evidence("comparison")[1])
-        for model in MODELS.values():
-            assert re.search(rf"- {model.title} \*\*(is better than|is worse than|is not shown to beat|does not beat)\*\* "
-                             "logistic regression, eGeMAPS: AUC difference", said), model.title
+        for card in cards().values():
+            assert re.search(rf"- {card.title} \*\*(is better than|is worse than|is not shown to beat|does not beat)\*\* "
+                             "logistic regression, eGeMAPS: AUC difference", said), card.title
 
 
 class TestNullCorpus:
@@ -119,7 +120,7 @@ class TestNullCorpus:
         tables_agree(tables.inflation(pair), metrics["published"])
         alarms = measured.groupby(["practice", "pipeline"])["significant"].mean()
         for practice, found in metrics["alarms"].items():
-            assert found == {name: alarms[practice, name] for name in MODELS}
+            assert found == {name: alarms[practice, name] for name in cards()}
 
     def test_choosing_never_lowers_what_is_reported(self, run):
         auc = run("null_corpus").predictions.set_index(["pipeline", "repetition", "practice"])["auc"].unstack()
@@ -146,13 +147,13 @@ class TestRobustness:
     def test_every_model_meets_every_damage_at_every_level(self, run):
         table = pd.DataFrame(run("robustness").metrics["response"])
         found = {(r.model, r.kind, r.dose) for r in table.itertuples()}
-        assert found == {(m, kind, dose) for m in (*MODELS, "egemaps") for kind in damage.KINDS for dose in (0, 1)}
+        assert found == {(m, kind, dose) for m in (*cards(), "egemaps") for kind in damage.KINDS for dose in (0, 1)}
 
     def test_undamaged_it_says_what_the_comparison_says(self, run):
         rows, compared = run("robustness").predictions, run("comparison").predictions
         compared = compared[(compared["seed"] == 0) & (compared["fold"] == 0)]
         untouched = rows[(rows["dose"] == 0) & ~rows["kind"].str.startswith("noise ")]
-        assert set(untouched["model"]) == {*MODELS, "egemaps"}
+        assert set(untouched["model"]) == {*cards(), "egemaps"}
         for (model, kind), part in untouched.groupby(["model", "kind"]):
             expected = compared[compared["model"] == model].set_index("participant")["y_pred"]
             pd.testing.assert_series_equal(part.groupby("participant")["y_pred"].mean(), expected.sort_index(), atol=2e-6,
@@ -160,7 +161,7 @@ class TestRobustness:
 
     def test_damage_and_a_missing_sense_change_the_scores(self, run):
         rows = run("robustness").predictions
-        for model in MODELS:
+        for model in cards():
             own = rows[(rows["model"] == model) & rows["kind"].isin([*damage.KINDS, "without"])]
             means = own.groupby(["kind", "dose", "participant"])["y_pred"].mean().unstack("dose")
             changed = (means.drop(columns=0).sub(means[0], axis=0).abs() > 1e-6).groupby("kind").any().any(axis=1)
@@ -170,7 +171,7 @@ class TestRobustness:
     def test_groups_are_read_from_the_comparison(self, run):
         table, people = pd.DataFrame(run("robustness").metrics["groups"]), run("comparison").predictions
         assert set(table["by"]) == {"gender", "skin tone", "light", "recording", "interview"}
-        assert set(table.loc[table["by"] == "gender", "model"]) == {*MODELS, *baselines.BASELINES}
+        assert set(table.loc[table["by"] == "gender", "model"]) == {*cards(), *baselines.BASELINES}
         sizes = table[(table["by"] == "gender") & (table["measure"] == "auc") & table["group"].isin(["female", "male"])]
         assert sizes.groupby("model")["participants"].sum().eq(people["participant"].nunique()).all()
 
@@ -179,8 +180,8 @@ class TestExplanations:
     def test_metrics_are_those_of_the_scores(self, run):
         rows, table = run("explanations").predictions, pd.DataFrame(run("explanations").metrics["table"])
         assert {(r.model, r.method, r.input) for r in table.itertuples()} == {
-            (name, method, given) for name, (_, windows, _) in attributions.KNOWN.items() for method in attributions.METHODS
-            for given in windows}
+            (name, method, piece) for name, paper in rooms().items() for method in attributions.METHODS
+            for piece in paper.pieces}
         mean = rows.groupby(["model", "method", "input", "network", "row"])["y_pred"].mean().dropna()
         for r in table.itertuples():
             of = mean.loc[r.model, r.method, r.input]
@@ -193,7 +194,7 @@ class TestExplanations:
         execute(tmp_path, notebook="explanations", data_root=str(small_cohort), cache_dir=str(cache),
                 comparison_run=str(tmp_path / "none"))                      # which is missing: own trainings
         assert (tmp_path / "run/metrics.json").read_bytes() == (evidence("explanations")[0] / "metrics.json").read_bytes()
-        assert {p.name for p in (tmp_path / "run/fits").iterdir()} == {f"{name}-0-0" for name in MODELS}
+        assert {p.name for p in (tmp_path / "run/fits").iterdir()} == {f"{name}-0-0" for name in cards()}
 
 
 def test_an_unknown_parameter_is_refused_with_the_nearest_known(tmp_path):

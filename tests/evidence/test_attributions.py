@@ -9,8 +9,10 @@ from depnb import corpora
 from depnb.evidence import attributions
 from depnb.features import face, speech, text
 from depnb.features.interview import MODALITIES
+from depnb.papers import aafn
+from depnb.papers.cards import cards
 
-NAMES = tuple(attributions.KNOWN)
+NAMES = tuple(cards())
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,7 @@ def data(small_cohort, models):
 @pytest.fixture(scope="module")
 def masks(models, data):
     """masks(name) -> list of masks of all its units."""
-    found = {name: attributions.KNOWN[name][0](models[name], data[name], range(len(models[name].table))) for name in NAMES}
+    found = {name: models[name].planted(data[name], range(len(models[name].table))) for name in NAMES}
     return found.__getitem__
 
 
@@ -39,7 +41,7 @@ class TestMasks:
             for sense, mask in masks(name)[row].items():
                 assert mask.dtype == bool
                 assert mask.shape == attributions.reduced(inputs[sense][0].numpy(), sense).shape
-        assert set(masks(name)[0]) == set(attributions.KNOWN[name][1])
+        assert set(masks(name)[0]) == set(models[name].pieces)
 
     def test_functionals_are_those_that_a_control_moves(self, data, masks):
         controls = data["cfrafn"].truth["controls"]
@@ -69,10 +71,10 @@ class TestMasks:
     def test_sentences_are_those_whose_turn_carries_planted_words(self, models, data, masks):
         model = models["aafn"]
         for row in range(len(model.table)):
-            session, mask = model.pieces.table["session"][row], masks("aafn")[row]["text"]
+            session, mask = model.windows.table["session"][row], masks("aafn")[row]["text"]
             given = model.inputs(np.array([row]), {})["text"][0].numpy()
             turns = pd.DataFrame(data["aafn"].truth["sessions"][session]["turns"])
-            whole = model.pieces.sessions[session]
+            whole = model.windows.sessions[session]
             for vector, on in zip(given, mask, strict=True):
                 if not vector.any():
                     assert not on                                       # no sentence there
@@ -171,25 +173,30 @@ def test_nothing_planted_is_no_score_instead_of_a_wrong_one(models, small_cohort
         assert scored(models, small_cohort, masks, "aafn", row, {"all": network}, ["gradient"])["concentration"].isna().all()
 
 
+def expected(logits):
+    """AAFN's answer where its network gives these logits."""
+    return aafn.Paper.answer(None, lambda: logits)
+
+
 class TestExpectedTotal:
     def test_is_between_0_and_24_and_both_ends_are_reached(self):
         logits = torch.zeros(3, 8, 32)
         logits[0, :, 0] = logits[1, :, -1] = 100
-        assert attributions.expected_total(logits).tolist() == pytest.approx([0, 24, 12], abs=1e-4)
-        drawn = attributions.expected_total(10 * torch.randn(200, 8, 32, generator=torch.Generator().manual_seed(0)))
+        assert expected(logits).tolist() == pytest.approx([0, 24, 12], abs=1e-4)
+        drawn = expected(10 * torch.randn(200, 8, 32, generator=torch.Generator().manual_seed(0)))
         assert drawn.min() > 0
         assert drawn.max() < 24
 
     def test_passes_gradients_and_grows_with_a_later_bin(self):
         logits = torch.zeros(1, 8, 32, requires_grad=True)
-        attributions.expected_total(logits).sum().backward()
+        expected(logits).sum().backward()
         assert (logits.grad[0, :, -1] > 0).all()
         assert (logits.grad[0, :, 0] < 0).all()
 
 
 def test_what_is_occluded_at_once_is_a_whole_sentence_and_a_whole_row():
-    assert attributions.KNOWN["aafn"][1]["text"] == (1, text.WIDTH)
-    assert set(attributions.KNOWN["aafn"][1]) <= set(MODALITIES)
+    assert aafn.Paper.pieces["text"] == (1, text.WIDTH)
+    assert set(aafn.Paper.pieces) <= set(MODALITIES)
 
 
 class TestOfChapter:

@@ -11,6 +11,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from depnb.evidence import null, protocol
+from depnb.papers.cards import cards
 from depnb.simulation import cohort
 from tests.evidence.test_protocol import Toy
 
@@ -149,7 +150,8 @@ class TestShuffled:
 @pytest.fixture(scope="module")
 def measured(table, people, watched, losses):
     """Two repetitions of four pipelines; on shared splits the first knows the class."""
-    models = {name: SimpleNamespace(table=table) for name in null.AS_PUBLISHED}
+    models = {name: SimpleNamespace(table=table, as_published=card.as_published)
+              for name, card in cards().items()}
     label, fitted = people["label"].reindex(table["participant"]).to_numpy(), {}
     for name, r, shared, start in null.jobs(models, people, 2, RESTARTS, Path("none")):
         scores = watched[start] + 2 * label * (shared and r == 0)
@@ -161,7 +163,7 @@ def measured(table, people, watched, losses):
 class TestMeasure:
     def test_every_pipeline_repetition_and_practice_has_one_row(self, measured):
         assert measured.index.is_unique
-        assert len(measured) == len(null.AS_PUBLISHED) * 2 * (len(null.PRACTICES) + 1)
+        assert len(measured) == len(cards()) * 2 * (len(null.PRACTICES) + 1)
         assert set(null.WORDS) == {*null.PRACTICES, "as_published"}
 
     def test_shared_practices_read_the_trainings_on_a_shared_split(self, measured):
@@ -186,7 +188,7 @@ class TestMeasure:
 class Recognises(Toy):
     """Sees of a unit only whose it is."""
 
-    name = "recognises"
+    name, as_published = "recognises", ("shared",)
     p = SimpleNamespace(epochs=30, batch_size=16, learning_rate=0.1, schedule="cosine")
 
     def __init__(self, table, people):
@@ -204,7 +206,6 @@ class Recognises(Toy):
 
 
 def test_who_is_recognised_is_known_in_every_repetition_if_shared_and_never_if_apart(table, people, tmp_path, monkeypatch):
-    monkeypatch.setitem(null.AS_PUBLISHED, "recognises", ("shared",))
     models, threads = {"recognises": Recognises(table, people)}, torch.get_num_threads()
     fitted = protocol.fit_many(models, people, null.jobs(models, people, 4, 1, tmp_path), workers=1, watch=True)
     torch.set_num_threads(threads)

@@ -8,9 +8,10 @@ import torch
 from depnb.evidence import baselines, protocol
 from depnb.evidence.cohort import cohort_folds, parts
 from depnb.features import clips
-from depnb.papers import MODELS, paper
+from depnb.papers import paper, rooms
+from depnb.papers.cards import cards
 
-NAMES = tuple(MODELS)
+NAMES = tuple(cards())
 FEW = ("300", "303", "305")
 # AAFN reads the last row of its LSTMs, as released: the backward one has seen one row there, and no state before it.
 ONE_STEP = [f"{sense}_branch.lstm.top_reverse.weight_hh_l0" for sense in ("visual", "audio", "text")]
@@ -29,7 +30,7 @@ def split(people):
 @pytest.fixture(scope="module")
 def read(small_cohort, cache):
     """read(name, people, hurt) -> another pipeline on the same cohort."""
-    return lambda name, people=FEW, hurt=None: MODELS[name](small_cohort, cache, people, 1, hurt)
+    return lambda name, people=FEW, hurt=None: rooms()[name](small_cohort, cache, people, 1, hurt)
 
 
 def everything(pipeline, person):
@@ -215,16 +216,16 @@ class TestDamage:
         assert paper.generator(1, "301").random() == drawn[1, "301"]
 
     def test_a_shorter_interview_has_fewer_rows_and_sentences_in_every_sense(self, models, read):
-        whole, short = (p.pieces.sessions[FEW[0]] for p in (models["aafn"], read("aafn", FEW[:1], ("short", 3, 0, None))))
+        whole, short = (p.windows.sessions[FEW[0]] for p in (models["aafn"], read("aafn", FEW[:1], ("short", 3, 0, None))))
         assert short["frames"] == len(short["visual"]) == short["audio"].shape[1] == round(0.45 * len(whole["visual"]))
         assert len(short["span"]) == len(short["text"]) == round(0.45 * len(whole["text"]))
         np.testing.assert_array_equal(short["text"], whole["text"][:len(short["text"])])
 
     def test_a_lower_rate_and_compression_leave_the_words_of_an_interview(self, models, read):
         for kind in ("rate", "compression"):
-            worse = read("aafn", FEW[:1], (kind, 3, 0, None)).pieces.sessions[FEW[0]]
-            np.testing.assert_array_equal(worse["text"], models["aafn"].pieces.sessions[FEW[0]]["text"])
-            assert (worse["visual"] != models["aafn"].pieces.sessions[FEW[0]]["visual"]).any()
+            worse = read("aafn", FEW[:1], (kind, 3, 0, None)).windows.sessions[FEW[0]]
+            np.testing.assert_array_equal(worse["text"], models["aafn"].windows.sessions[FEW[0]]["text"])
+            assert (worse["visual"] != models["aafn"].windows.sessions[FEW[0]]["visual"]).any()
 
     def test_pictures_lose_frames_after_the_face_was_found(self, models, read):
         worse = read("sta_drn", FEW[:1], ("lost", 3, 0, None))

@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 
 from depnb.features.clips import ClipBatches
 from depnb.models.sta_drn import STADRN, training_clip
-from depnb.runs import loop
+from depnb.runs import loop, sharpness
 
 SCRIPT = textwrap.dedent("""
     import sys
@@ -280,11 +280,11 @@ class TestSharpness:
         x = torch.randn(2, 8, 3, generator=torch.Generator().manual_seed(1))
         for batch in x:
             (model(batch)[:, 0] - 1).square().mean().backward()
-            kept = loop.sharpness.ascend(model.parameters(), 0.5, adaptive)
+            kept = sharpness.ascend(model.parameters(), 0.5, adaptive)
             optimiser.zero_grad()
-            with loop.sharpness.still_statistics(model, kinds):
+            with sharpness.still_statistics(model, kinds):
                 (model(batch)[:, 0] - 1).square().mean().backward()
-            loop.sharpness.descend(kept)
+            sharpness.descend(kept)
             optimiser.step()
             optimiser.zero_grad()
         return model
