@@ -1,5 +1,6 @@
 # make book: the rendered book in _build/html; PROFILE=full: with all ablations and more seeds (many hours)
-# make pdf: the book as one PDF    make test: all tests    make lab: JupyterLab    make clean: remove builds
+# make pdf: the book as one PDF    make lab: JupyterLab    make clean: remove builds
+# make check: lint and what runs without a notebook   make test: all but what is slow   make test-slow: that too
 # Each makes .venv when it is missing or older than the dependencies. Another interpreter: make book PYTHON=python3.12
 
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.10 python3 python 2>/dev/null))
@@ -8,7 +9,7 @@ CORES ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count())")
 BIN := .venv/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: book pdf test lab lint clean distclean
+.PHONY: book pdf check test test-slow lab clean distclean
 .DELETE_ON_ERROR:
 
 book: .venv/.ready
@@ -21,9 +22,19 @@ pdf: book
 	$(BIN)/python -m depnb.book.pdf _build/singlehtml _build/book.pdf
 	@echo "Open _build/book.pdf"
 
+# Processes share the tests, each with one thread; what takes longest begins first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist loadgroup --no-loadscope-reorder
+
 test: .venv/.ready
 	$(BIN)/ruff check .
-	$(BIN)/pytest
+	$(PYTEST)
+
+check: .venv/.ready
+	$(BIN)/ruff check .
+	$(PYTEST) -m "not notebook and not book"
+
+test-slow: .venv/.ready
+	$(PYTEST) -m "slow or not slow"
 
 lab: .venv/.lab
 	$(BIN)/jupyter lab notebooks

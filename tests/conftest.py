@@ -1,6 +1,7 @@
 """Small simulated corpora, made once a session; nothing is written outside temporary folders."""
 
 import importlib
+import inspect
 import json
 import os
 import re
@@ -46,6 +47,11 @@ def pytest_collection_modifyitems(items):
         paper = paper.params.get("paper", "") if paper and file == "tests/chapters/test_licensed.py" else ""
         if "test_nothing_is_wrong_with" not in item.nodeid:
             item.add_marker(pytest.mark.xdist_group(f"{file} {paper}"))
+        if {"built", "executed", "printed", "visit"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.book)
+        if file.startswith("tests/chapters/") or "execute(" in inspect.getsource(item.function) or (
+                {"whole", "heard", "interviewed", "vlogged", "evidence", "taught"} & set(item.fixturenames)):
+            item.add_marker(pytest.mark.notebook)
 
 
 @pytest.fixture(scope="session")
