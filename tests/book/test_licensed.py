@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from depnb import corpora, runs
-from depnb.book import licensed
+from depnb.book import licensed, provenance, reports
 from depnb.files import write_atomically
-from depnb.papers.cards import cards, provenance, reports
+from depnb.papers.cards import cards
 from depnb.runs import verify
 from tests import small_runs
 from tests.papermilled import command
