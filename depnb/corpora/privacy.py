@@ -25,6 +25,8 @@ GENERATOR = "depnb.simulation"
 KEY = "pseudonyms.key"              # in the cache
 REGISTRY = "derived"                # folder in the cache: a file for every folder that something was derived from
 FEWEST, FEWER = 5, "fewer than five"        # people that a printed group must have
+COUNTS = ("participants", "recordings", "sessions", "speakers", "vlogs", "people", "depressed")     # of people, in metrics
+DECIDED = ("tn", "fp", "fn", "tp")          # of people too; here a nought is told no more than a four
 # What makes up a run, beside figures and what is identifying.
 GIVEN = ("params.yaml", "provenance.json", "metrics.json", "SHA256SUMS", "history.csv", "checkpoint.safetensors",
          "scaler.json", "metrics.csv", "metrics_meanstd.csv", "costs.csv")
@@ -165,6 +167,35 @@ def rounded_up(sentence):
 def few(count):
     """A count of people, or of what belongs to people, as it may be printed of a licensed corpus."""
     return FEWER if 0 < count < FEWEST else str(count)
+
+
+def coarse(metrics):
+    """Metrics of a licensed corpus without counts of fewer than five people: a nested value -> the same with None for
+    these. Other numbers, such as sizes of a network, stay as they are."""
+    if isinstance(metrics, list):
+        return [coarse(value) for value in metrics]
+    if not isinstance(metrics, dict):
+        return metrics
+    small = {name for name, value in metrics.items() if type(value) is int
+             and ((name in DECIDED and value < FEWEST) or (name in COUNTS and 0 < value < FEWEST))}
+    return {name: None if name in small else coarse(value) for name, value in metrics.items()}
+
+
+def used(count, total, what, restricted):
+    """How many of all could be used, in words: of a licensed corpus no number from which to tell how few were left out.
+
+    count, total: integers; what: their name, as "recordings"; restricted: whether they are of a licensed corpus.
+    """
+    if restricted and 0 < total - count < FEWEST:
+        return f"all but {FEWER} of {total} {what} used"
+    return f"{few(count) if restricted else count} of {total} {what} used"
+
+
+def check_tracker(kind, restricted):
+    """ValueError for a tracker that would send what it is told of a licensed corpus off this machine."""
+    if kind == "wandb" and restricted and os.environ.get("WANDB_MODE") not in ("offline", "disabled"):
+        raise ValueError("tracker wandb sends what it is told off this machine, and the corpus is licensed. Set "
+                         "WANDB_MODE=offline, or choose csv or tensorboard.")
 
 
 def derived_from(cache, root, contents=(), outputs=()):

@@ -16,8 +16,8 @@ from depnb.corpora import privacy
 from depnb.files import ENTRY, content_hash, located
 
 # What runs write. Anything else in their folders is not theirs, and stays. The parameters go last: they tell that it is one.
-MADE = (*privacy.GIVEN[1:], *privacy.IDENTIFYING, "state.safetensors", "figures/*.png", "search", "search.db", "chain-*",
-        "tensorboard", "wandb", ".*.part", "params.yaml")
+MADE = (*privacy.GIVEN[1:], *privacy.IDENTIFYING, "state.safetensors", "written.json", "figures/*.png", "search",
+        "search.db", "chain-*", "tensorboard", "wandb", ".*.part", "params.yaml")
 
 
 def purge(root, cache, dry=False):

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from tqdm import tqdm
 
+from depnb.corpora import privacy
 from depnb.files import write_atomically
 from depnb.runs.sharpness import BATCH_NORMS, ascend, descend, still_statistics
 
@@ -240,9 +241,7 @@ def make_tracker(kind, folder, name, restricted):
     wandb without an account or a network: set WANDB_MODE=offline. restricted: the corpus is licensed; then ValueError for
     wandb in another mode, which sends what it is told off the machine. Raises ModuleNotFoundError when it is not installed.
     """
-    if kind == "wandb" and restricted and os.environ.get("WANDB_MODE") not in ("offline", "disabled"):
-        raise ValueError("tracker wandb sends what it is told off this machine, and the corpus is licensed. Set "
-                         "WANDB_MODE=offline, or choose csv or tensorboard.")
+    privacy.check_tracker(kind, restricted)
     if kind in ("", "csv"):
         return None
     try:
