@@ -67,13 +67,17 @@ def vouched(root, memo=None):
     otherwise = "so this folder counts as licensed. Have depnb.simulation write it anew, or remove the marker."
     try:
         told = json.loads("" if marker.is_symlink() else marker.read_text())
-        if told["generator"] != GENERATOR or not told["arguments"] or not told["files"]:
+        if told["generator"] != GENERATOR or not told["files"]:
+            raise ValueError
+        numbers = [told["arguments"][name] for name in ("participants", "effect", "seed")]
+        if not all(type(number) in (int, float) for number in numbers):
             raise ValueError
         listed = told.pop("files")
         files = [p for p in root.rglob("*") if p != marker and (p.is_symlink() or not p.is_dir())]
         others = sum(p.is_symlink() or listed.get(p.relative_to(root).as_posix()) != content_hash(p, memo) for p in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None, f"{MARKER} is none that depnb's simulator writes today (it lists the files it vouches for), {otherwise}"
+        return None, (f"{MARKER} is none that depnb's simulator writes today (it lists the files it vouches for, and its "
+                      f"arguments participants, effect and seed as numbers), {otherwise}")
     if others:
         return None, (f"{MARKER} does not vouch for {others} of {len(files)} files, which were added or changed since, "
                       f"{otherwise}")
@@ -198,13 +202,32 @@ def check_tracker(kind, restricted):
                          "WANDB_MODE=offline, or choose csv or tensorboard.")
 
 
+def noted(path):
+    """What a note of the registry holds: mapping of root, contents and outputs. ValueError for one of another shape."""
+    try:
+        told = json.loads(path.read_text())
+    except RecursionError:
+        raise ValueError(f"{path}: is no note.") from None
+    lists = [told.get(name) for name in ("contents", "outputs")] if isinstance(told, dict) else [None]
+    if not all(isinstance(values, list) and all(isinstance(v, str) for v in values) for values in lists) or not (
+            isinstance(told.get("root"), str) and all(map(os.path.isabs, (told["root"], *told["outputs"])))):
+        raise ValueError(f"{path}: is no note.")
+    return {name: told[name] for name in ("root", "contents", "outputs")}
+
+
 def derived_from(cache, root, contents=(), outputs=()):
     """Remember, with the cache, what stands on the folder `root`: hashes of its files, folders of runs."""
     root = Path(root).resolve()
     path = made(cache) / REGISTRY / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        known = json.loads(path.read_text()) if path.exists() else {"root": str(root), "contents": [], "outputs": []}
+        known = {"root": str(root), "contents": [], "outputs": []}
+        if os.path.lexists(path):
+            try:
+                known = noted(path)
+            except (OSError, ValueError):
+                raise ValueError(f"{path}: cannot be read; it says what was derived from {root}. Run python -m "
+                                 "depnb.corpora.purge on that folder if in doubt, then remove this file.") from None
         more = known | {"contents": sorted({*known["contents"], *contents}),
                         "outputs": sorted({*known["outputs"], *(str(Path(o).resolve()) for o in outputs)})}
         if more != known or not path.exists():

@@ -54,6 +54,14 @@ class TestMarker:
             (copy / privacy.MARKER).write_text(json.dumps(told | {"files": files}))
             assert "lists the files it vouches for" in remark(copy)
 
+    @pytest.mark.parametrize("arguments", [
+        "x", {"a": [1]}, {"participants": 12, "effect": 1.0}, {"participants": [1], "effect": 1.0, "seed": 0},
+        {"participants": 12, "effect": "1", "seed": 0}, {"participants": 12, "effect": 1.0, "seed": True}, [], 3, None])
+    def test_one_whose_arguments_are_no_numbers_does_not(self, copy, arguments):
+        told = json.loads((copy / privacy.MARKER).read_text())
+        (copy / privacy.MARKER).write_text(json.dumps(told | {"arguments": arguments}))
+        assert "its arguments participants, effect and seed as numbers" in remark(copy)
+
     def test_one_of_another_tree_does_not(self, copy, vlogs):
         shutil.copy(vlogs / privacy.MARKER, copy / privacy.MARKER)
         assert re.match(r"SIMULATED.json does not vouch for (\d+) of \1 files", remark(copy))
