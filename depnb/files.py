@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -60,6 +61,13 @@ def made(cache):
     cache.parent.mkdir(parents=True, exist_ok=True)
     cache.mkdir(mode=0o700, exist_ok=True)
     return cache
+
+
+def check_writable(folder):
+    """Make a folder, if it is not there; OSError where it cannot be made or nothing can be written to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 _known = {}                         # of this process

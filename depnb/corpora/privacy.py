@@ -32,10 +32,11 @@ GIVEN = ("params.yaml", "provenance.json", "metrics.json", "SHA256SUMS", "histor
          "scaler.json", "metrics.csv", "metrics_meanstd.csv", "costs.csv")
 # Of a run on a licensed corpus: rows by person, by which a label table could name people.
 IDENTIFYING = ("predictions.csv", "attributions.csv", "weights.csv", "private.log")
+FORMATS = "MP3|MP4|M4A|H264|H265|AVEC2013|AVEC2014"      # of our instructions, not of people
 MASKED = (r"(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)", r'"(?:[^"\\]|\\.)*"',            # what is quoted
           r"(?<![\w.])/\S+/\S*", r"\b[A-Za-z]:\\\S+", r"\S+/\S+\.\w+",           # paths
           r"\S+\.(?:wav|flac|mp3|ogg|m4a|mp4|avi|mov|mkv|webm|jpe?g|png|bmp|npy|npz|txt)\b",
-          r"(?<!PHQ-)\b\w*\d\w*(?:[.,:]\d\w*)*")                                 # numbers
+          rf"(?<!PHQ-)(?<!UTF-)\b(?!(?:{FORMATS})\b)\w*\d\w*(?:[.,:]\d\w*)*")           # numbers
 HERE = secrets.token_bytes(32)      # the key of a process that is given no cache
 
 
@@ -98,11 +99,16 @@ def report(problems, source, log):
     """
     if not problems or simulated(source):
         return [f"{name}: {sentence}" for name, sentence in problems.items()]
-    write_atomically(log, "".join(f"{name}\t{' '.join(sentence.split())}\n" for name, sentence in problems.items()),
-                     private=True)
+    write_atomically(log, "".join(logged(name, sentence) for name, sentence in problems.items()), private=True)
     counts = Counter(masked(sentence, name) for name, sentence in problems.items())
     return [*(f"{few(count)}: {sentence}" for sentence, count in counts.items()),
             f"Which files these are stands in {log}, which is for your eyes: it names them."]
+
+
+def logged(*cells):
+    """A row of a private log: cells apart by tabs, the last one a sentence. A line break in a name does not split it."""
+    names = [re.sub(r"[\x00-\x1f\x7f]", lambda sign: f"\\x{ord(sign[0]):02x}", str(cell)) for cell in cells[:-1]]
+    return "\t".join([*names, " ".join(cells[-1].split())]) + "\n"
 
 
 def machine_key(cache):

@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +24,7 @@ import pandas as pd
 import yaml
 
 from depnb.corpora import privacy
-from depnb.files import content_hash, located, made, move_aside, settle, write_atomically
+from depnb.files import check_writable, content_hash, located, made, move_aside, settle, write_atomically
 from depnb.runs import origin, verify
 
 # Parameters that say where and how fast, not what: two runs that differ only here are the same run.
@@ -221,9 +220,7 @@ def check_places(folder, parameters):
                              "given back as it is. Put it elsewhere.")
     for name, place in places.items():
         try:
-            made(place) if name == "cache_dir" else place.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=place):
-                pass
+            check_writable(made(place) if name == "cache_dir" else place)
         except OSError as error:
             why = ("it is no folder" if os.path.lexists(place) and not place.is_dir() else
                    f"it cannot be made or written ({error.strerror})")
