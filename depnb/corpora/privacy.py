@@ -198,7 +198,7 @@ def used(count, total, what, restricted):
     """
     if restricted and 0 < total - count < FEWEST:
         return f"all but {FEWER} of {total} {what} used"
-    return f"{few(count) if restricted else count} of {total} {what} used"
+    return f"{few(count) if restricted and count < total else count} of {total} {what} used"
 
 
 def check_tracker(kind, restricted):

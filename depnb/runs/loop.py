@@ -10,6 +10,7 @@ import json
 import math
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -205,8 +206,11 @@ def laid_out_like(parameter, value):
 def load_checkpoint(path, model, about):
     """Weights of a run into a model of the same kind. Raises ValueError when the checkpoint is another model's.
 
-    about: as given to `fit`; every entry must agree with the checkpoint's.
+    path: checkpoint.safetensors of a run, or its folder; about: as given to `fit`; every entry must agree with the
+    checkpoint's.
     """
+    path = Path(path)
+    path = path / "checkpoint.safetensors" if path.is_dir() else path
     try:
         with safe_open(path, "pt") as file:
             stored = json.loads((file.metadata() or {}).get("about", "{}"))
