@@ -15,12 +15,13 @@ def main(arguments=None):
     command.add_argument("target", type=Path, help="folder to write; must not be there")
     wanted = parser.parse_args(arguments)
     try:
-        copied, left = folder.export(wanted.run, wanted.target)
+        left = folder.export(wanted.run, wanted.target)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
     names = ", ".join(" ".join(name.split()) for name in left)
+    warning = "; trained weights may reveal whom they were trained on (see the guide)"
     print(f"{wanted.target}: written{', without ' if left else ''}{names}. params.yaml names your folders"
-          + ("; trained weights may reveal whom they were trained on (see the guide)." if WEIGHTS in copied else "."))
+          f"{warning if (wanted.target / WEIGHTS).exists() else ''}.")
 
 
 if __name__ == "__main__":

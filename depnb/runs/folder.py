@@ -10,7 +10,6 @@ the owner's eyes (mode 600) and left out when a run is given away:
 """
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -160,14 +159,20 @@ class Run:
         """Keep a file in the run folder, for the owner's eyes alone where it has rows by person of a licensed corpus."""
         content = content.encode() if isinstance(content, str) else content
         write_atomically(self.folder / name, content, private=self.restricted and name in privacy.IDENTIFYING)
-        known = recorded(self.folder) | {name: hashlib.sha256(content).hexdigest()}
-        write_atomically(self.folder / WRITTEN, json.dumps(known, indent=1, sort_keys=True))
+        self._record(name, content)
 
     def save_figure(self, figure, name):
         """Keep a figure in the run folder as PNG."""
-        picture = io.BytesIO()
-        figure.savefig(picture, dpi=150, bbox_inches="tight", format="png")
-        self.save(f"figures/{name}.png", picture.getvalue())
+        file = self.folder / "figures" / f"{name}.png"
+        if file.is_symlink():               # what it leads to is not the run's
+            file.unlink()
+        figure.savefig(file, dpi=150, bbox_inches="tight")
+        self._record(f"figures/{name}.png", file.read_bytes())
+
+    def _record(self, name, content):
+        """Note what the run wrote, for `export`. content: bytes."""
+        known = recorded(self.folder) | {name: hashlib.sha256(content).hexdigest()}
+        write_atomically(self.folder / WRITTEN, json.dumps(known, indent=1, sort_keys=True))
 
     def describe(self):
         """One Markdown sentence: which run, commit, corpus, machine and time a number comes from."""
@@ -243,7 +248,7 @@ def regular(folder, name):
 
 
 def export(folder, target):
-    """Copy a finished run, what makes up a run and nothing else, without what is identifying.
+    """Copy a finished run, what makes up a run and nothing else, without what is identifying -> names left out.
 
     Only what the run recorded is copied, as long as its content is as recorded, and no link is followed. What is copied is
     as the run left it, its SHA256SUMS too, so that the owner can prove later which predictions stand behind the metrics.
@@ -255,7 +260,7 @@ def export(folder, target):
 
     Returns
     -------
-    copied, left : names of files, relative to the folder
+    names of what else lies in the folder, sorted; of figures with their folder
 
     Raises
     ------
@@ -287,7 +292,7 @@ def export(folder, target):
     besides = [p.name for p in folder.iterdir() if p.name not in ("figures", WRITTEN) or p.is_symlink()]
     if (folder / "figures").is_dir() and not (folder / "figures").is_symlink():
         besides += [f"figures/{p.name}" for p in (folder / "figures").iterdir()]
-    return list(contents), sorted(name for name in besides if name not in contents)
+    return sorted(name for name in besides if name not in contents)
 
 
 def check_target(folder, target):
