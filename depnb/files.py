@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import tempfile
 import zlib
 from pathlib import Path
 
@@ -62,13 +63,21 @@ def made(cache):
     return cache
 
 
+def check_writable(folder):
+    """Make a folder, if it is not there; OSError where it cannot be made or nothing can be written to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 _known = {}                         # of this process
 
 
-def content_hash(path, memo=None):
+def content_hash(path, memo=None, remember=True):
     """SHA-256 of a file, or of a folder's file names and contents.
 
     It is remembered, in a folder `memo` of the cache too, under what the system says of the files: size, times, number.
+    remember: whether to leave a note in `memo`; False: notes there are only read.
     """
     path = Path(path)
     parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
@@ -76,17 +85,26 @@ def content_hash(path, memo=None):
     name = hashlib.sha256(f"{path.resolve()} {json.dumps(seen)}".encode()).hexdigest()
     if name not in _known:
         note = memo and Path(memo) / name
-        if note and note.exists() and (text := note.read_text()) == signed(text[:64]):
-            _known[name] = text[:64]
+        if note and (digest := remembered(note)):
+            _known[name] = digest
         else:
             _known[name] = _hash(path, parts)
-            if note:
+            if note and remember and not note.is_dir():
                 made(note.parent.parent)
                 note.parent.mkdir(exist_ok=True)
                 part = note.with_suffix(f".{os.getpid()}")  # not flushed: a lost or torn note is made again
                 part.write_text(signed(_known[name]))
                 part.replace(note)
     return _known[name]
+
+
+def remembered(note):
+    """The hash that a note holds; None for one that is not there or damaged."""
+    try:
+        text = note.read_text()
+    except (OSError, ValueError):
+        return None
+    return text[:64] if text == signed(text[:64]) else None
 
 
 def signed(digest):

@@ -54,9 +54,12 @@ def judged(paper):
     return rows, {"test": evaluate_items(rows[~train], items_by_participant(rows[train]))}
 
 
-def finish(folder, paper, restricted=False, **changed):
-    """A finished run at `folder` -> Run. changed: parameters; restricted: as if its corpus were licensed."""
+def finish(folder, paper, restricted=False, metrics=None, **changed):
+    """A finished run at `folder` -> Run.
+
+    metrics: instead of those of its predictions; changed: parameters; restricted: as if its corpus were licensed.
+    """
     run = runs.Run.start(paper, PARAMETERS | SETTINGS.get(paper, {}) | {"run_dir": str(folder)} | changed)
-    predictions, metrics = judged(paper)
-    run.finish({"simulated": not restricted, **metrics}, predictions, FakeCorpus(restricted), "cpu", 12.3)
+    predictions, own = judged(paper)
+    run.finish({"simulated": not restricted, **(metrics or own)}, predictions, FakeCorpus(restricted), "cpu", 12.3)
     return run

@@ -196,6 +196,14 @@ class Corpus:
         """A count of people, or of what they left, as it may be printed -> number, or words."""
         return privacy.few(count) if self.restricted else count
 
+    def used(self, count, total, what):
+        """How many of all could be used, in words, as it may be printed. what: their name, as "recordings"."""
+        return privacy.used(count, total, what, self.restricted)
+
+    def parts(self, split):
+        """How many sessions each part of a split has, as it may be printed -> words. split: Series by session."""
+        return ", ".join(f"{part} {self.few(count)}" for part, count in split.value_counts().items())
+
     def check_groups(self, split, classes=True):
         """ValueError where a part of a restricted corpus has fewer than five people, or its test part so few of a class.
 
@@ -216,7 +224,7 @@ class Corpus:
         """Write which file each reported pseudonym stands for to `private.log` in a run folder, for the owner alone."""
         if self._private:
             write_atomically(Path(folder) / "private.log", "".join(
-                f"{name}\t{path}\t{' '.join(sentence.split())}\n" for name, path, sentence in self._private), private=True)
+                privacy.logged(*row) for row in self._private), private=True)
 
     def cue_frames(self, recording, frames):
         """Which of the given video frames carry which planted cue: dict cue -> (n,) bool; {} without planted truth."""

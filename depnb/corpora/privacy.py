@@ -25,15 +25,18 @@ GENERATOR = "depnb.simulation"
 KEY = "pseudonyms.key"              # in the cache
 REGISTRY = "derived"                # folder in the cache: a file for every folder that something was derived from
 FEWEST, FEWER = 5, "fewer than five"        # people that a printed group must have
+COUNTS = ("participants", "recordings", "sessions", "speakers", "vlogs", "people", "depressed")     # of people, in metrics
+DECIDED = ("tn", "fp", "fn", "tp")          # of people too; here a nought is told no more than a four
 # What makes up a run, beside figures and what is identifying.
 GIVEN = ("params.yaml", "provenance.json", "metrics.json", "SHA256SUMS", "history.csv", "checkpoint.safetensors",
          "scaler.json", "metrics.csv", "metrics_meanstd.csv", "costs.csv")
 # Of a run on a licensed corpus: rows by person, by which a label table could name people.
 IDENTIFYING = ("predictions.csv", "attributions.csv", "weights.csv", "private.log")
+FORMATS = "MP3|MP4|M4A|H264|H265|AVEC2013|AVEC2014"      # of our instructions, not of people
 MASKED = (r"(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)", r'"(?:[^"\\]|\\.)*"',            # what is quoted
           r"(?<![\w.])/\S+/\S*", r"\b[A-Za-z]:\\\S+", r"\S+/\S+\.\w+",           # paths
           r"\S+\.(?:wav|flac|mp3|ogg|m4a|mp4|avi|mov|mkv|webm|jpe?g|png|bmp|npy|npz|txt)\b",
-          r"(?<!PHQ-)\b\w*\d\w*(?:[.,:]\d\w*)*")                                 # numbers
+          rf"(?<!PHQ-)(?<!UTF-)\b(?!(?:{FORMATS})\b)\w*\d\w*(?:[.,:]\d\w*)*")           # numbers
 HERE = secrets.token_bytes(32)      # the key of a process that is given no cache
 
 
@@ -65,13 +68,17 @@ def vouched(root, memo=None):
     otherwise = "so this folder counts as licensed. Have depnb.simulation write it anew, or remove the marker."
     try:
         told = json.loads("" if marker.is_symlink() else marker.read_text())
-        if told["generator"] != GENERATOR or not told["arguments"] or not told["files"]:
+        if told["generator"] != GENERATOR or not told["files"]:
+            raise ValueError
+        numbers = [told["arguments"][name] for name in ("participants", "effect", "seed")]
+        if not all(type(number) in (int, float) for number in numbers):
             raise ValueError
         listed = told.pop("files")
         files = [p for p in root.rglob("*") if p != marker and (p.is_symlink() or not p.is_dir())]
         others = sum(p.is_symlink() or listed.get(p.relative_to(root).as_posix()) != content_hash(p, memo) for p in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None, f"{MARKER} is none that depnb's simulator writes today (it lists the files it vouches for), {otherwise}"
+        return None, (f"{MARKER} is none that depnb's simulator writes today (it lists the files it vouches for, and its "
+                      f"arguments participants, effect and seed as numbers), {otherwise}")
     if others:
         return None, (f"{MARKER} does not vouch for {others} of {len(files)} files, which were added or changed since, "
                       f"{otherwise}")
@@ -92,11 +99,16 @@ def report(problems, source, log):
     """
     if not problems or simulated(source):
         return [f"{name}: {sentence}" for name, sentence in problems.items()]
-    write_atomically(log, "".join(f"{name}\t{' '.join(sentence.split())}\n" for name, sentence in problems.items()),
-                     private=True)
+    write_atomically(log, "".join(logged(name, sentence) for name, sentence in problems.items()), private=True)
     counts = Counter(masked(sentence, name) for name, sentence in problems.items())
     return [*(f"{few(count)}: {sentence}" for sentence, count in counts.items()),
             f"Which files these are stands in {log}, which is for your eyes: it names them."]
+
+
+def logged(*cells):
+    """A row of a private log: cells apart by tabs, the last one a sentence. A line break in a name does not split it."""
+    names = [re.sub(r"[\x00-\x1f\x7f]", lambda sign: f"\\x{ord(sign[0]):02x}", str(cell)) for cell in cells[:-1]]
+    return "\t".join([*names, " ".join(cells[-1].split())]) + "\n"
 
 
 def machine_key(cache):
@@ -167,13 +179,61 @@ def few(count):
     return FEWER if 0 < count < FEWEST else str(count)
 
 
+def coarse(metrics):
+    """Metrics of a licensed corpus without counts of fewer than five people: a nested value -> the same with None for
+    these. Other numbers, such as sizes of a network, stay as they are."""
+    if isinstance(metrics, list):
+        return [coarse(value) for value in metrics]
+    if not isinstance(metrics, dict):
+        return metrics
+    small = {name for name, value in metrics.items() if type(value) is int
+             and ((name in DECIDED and value < FEWEST) or (name in COUNTS and 0 < value < FEWEST))}
+    return {name: None if name in small else coarse(value) for name, value in metrics.items()}
+
+
+def used(count, total, what, restricted):
+    """How many of all could be used, in words: of a licensed corpus no number from which to tell how few were left out.
+
+    count, total: integers; what: their name, as "recordings"; restricted: whether they are of a licensed corpus.
+    """
+    if restricted and 0 < total - count < FEWEST:
+        return f"all but {FEWER} of {total} {what} used"
+    return f"{few(count) if restricted and count < total else count} of {total} {what} used"
+
+
+def check_tracker(kind, restricted):
+    """ValueError for a tracker that would send what it is told of a licensed corpus off this machine."""
+    if kind == "wandb" and restricted and os.environ.get("WANDB_MODE") not in ("offline", "disabled"):
+        raise ValueError("tracker wandb sends what it is told off this machine, and the corpus is licensed. Set "
+                         "WANDB_MODE=offline, or choose csv or tensorboard.")
+
+
+def noted(path):
+    """What a note of the registry holds: mapping of root, contents and outputs. ValueError for one of another shape."""
+    try:
+        told = json.loads(path.read_text())
+    except RecursionError:
+        raise ValueError(f"{path}: is no note.") from None
+    lists = [told.get(name) for name in ("contents", "outputs")] if isinstance(told, dict) else [None]
+    if not all(isinstance(values, list) and all(isinstance(v, str) for v in values) for values in lists) or not (
+            isinstance(told.get("root"), str) and all(map(os.path.isabs, (told["root"], *told["outputs"])))):
+        raise ValueError(f"{path}: is no note.")
+    return {name: told[name] for name in ("root", "contents", "outputs")}
+
+
 def derived_from(cache, root, contents=(), outputs=()):
     """Remember, with the cache, what stands on the folder `root`: hashes of its files, folders of runs."""
     root = Path(root).resolve()
     path = made(cache) / REGISTRY / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        known = json.loads(path.read_text()) if path.exists() else {"root": str(root), "contents": [], "outputs": []}
+        known = {"root": str(root), "contents": [], "outputs": []}
+        if os.path.lexists(path):
+            try:
+                known = noted(path)
+            except (OSError, ValueError):
+                raise ValueError(f"{path}: cannot be read; it says what was derived from {root}. Run python -m "
+                                 "depnb.corpora.purge on that folder if in doubt, then remove this file.") from None
         more = known | {"contents": sorted({*known["contents"], *contents}),
                         "outputs": sorted({*known["outputs"], *(str(Path(o).resolve()) for o in outputs)})}
         if more != known or not path.exists():

@@ -13,38 +13,57 @@ from pathlib import Path
 import yaml
 
 from depnb.corpora import privacy
-from depnb.files import ENTRY, content_hash, located
+from depnb.files import ENTRY, content_hash, located, remembered
 
 # What runs write. Anything else in their folders is not theirs, and stays. The parameters go last: they tell that it is one.
-MADE = (*privacy.GIVEN[1:], *privacy.IDENTIFYING, "state.safetensors", "figures/*.png", "search", "search.db", "chain-*",
-        "tensorboard", "wandb", ".*.part", "params.yaml")
+MADE = (*privacy.GIVEN[1:], *privacy.IDENTIFYING, "state.safetensors", "written.json", "figures/*.png", "search",
+        "search.db", "chain-*", "tensorboard", "wandb", ".*.part", "params.yaml")
+
+
+OWN = ("hashes", "locks")           # folders of the cache that hold no entries, beside the registry
 
 
 def purge(root, cache, dry=False):
     """Remove what was derived from the folder `root` -> (paths removed, sentences on what is left). dry: only tell.
 
     Runs below the repository's `runs/` whose parameters name the folder go too, whatever the cache remembers. An entry that
-    another folder's files would give as well stays, for that folder. Raises FileNotFoundError when there is no such cache.
+    another folder's files would give as well stays, for that folder.
+
+    Raises FileNotFoundError when there is no such cache, ValueError for a folder that is none, and for a `root` that holds
+    more than a corpus: everything, or the home folder. OSError when something cannot be removed.
     """
-    root, cache = Path(root).resolve(), Path(cache)
+    cache = Path(cache)
+    if not str(root).strip():
+        raise ValueError("data_root is empty. Give the folder of the corpus, there or not.")
+    if Path.home().resolve().is_relative_to(root := Path(root).resolve()):
+        raise ValueError(f"{root}: holds your home folder, which is more than a corpus. Give the folder of the corpus.")
     if not cache.is_dir():
         raise FileNotFoundError(f"cache {cache}: no such folder. Give the cache_dir of your runs with --cache.")
+    if not is_cache(cache):
+        raise ValueError(f"cache {cache}: is no cache of depnb (no key, nothing derived, no extracted features). Give the "
+                         "cache_dir of your runs with --cache.")
     known, left = registry(cache)
     notes = {note: told for note, told in known.items() if Path(told["root"]).is_relative_to(root)}
     others = {digest for note, told in known.items() if note not in notes for digest in told["contents"]}
-    below, unread = contents_below(root, None if dry else cache / "hashes")
+    below, unread = contents_below(root, cache / "hashes")
     contents = below.union(*(told["contents"] for told in notes.values()))
     if unread:
         left.append(f"{unread} files of the corpus cannot be read, so that what was made of them may not be known.")
     if contents & others:
         left.append(f"{len(contents & others)} files lie in another folder too; what was made of them stays, for that one.")
-    sources = {entry: source(entry) for entry in sorted(cache.glob("*/*")) if entry.is_dir()}
+    sources = {entry: source(entry) for entry in sorted(cache.glob("*/*")) if entry.is_dir()
+               and entry.parent.name not in (privacy.REGISTRY, *OWN)}
     gone = [entry for entry, digest in sources.items() if digest in contents - others]
     left += [f"{entry}: does not tell what it was made of (damaged, or of another version)." for entry, digest in
              sources.items() if digest is None]
     kept = {entry.name for entry in sources} - {entry.name for entry in gone}
     gone += [lock for lock in sorted((cache / "locks").glob("*")) if lock.name not in kept]
-    gone += [note for note in sorted((cache / "hashes").glob("*")) if note.read_text()[:64] in contents - others]
+    for note in sorted((cache / "hashes").glob("*")):
+        digest = remembered(note)
+        if digest in contents - others:
+            gone.append(note)
+        elif digest is None:
+            left.append(f"{note}: cannot be read. If in doubt, remove it: it is made again.")
     for folder in folders_on(root, notes):
         made, foreign = parts(folder)
         if not any((folder / name).exists() for name in ("params.yaml", "provenance.json")):
@@ -56,11 +75,17 @@ def purge(root, cache, dry=False):
     gone += [file for note in notes for file in (note, note.with_suffix(".lock"))]      # at last: a purge that was stopped
     gone = [path for path in dict.fromkeys(gone) if path.exists()]                      # finds the rest when it runs again
     if not gone:
-        left.append("The cache knows nothing of this folder. It knows " + (", ".join(
-            sorted(told["root"] for told in known.values())) or "none") + ".")
+        left.append("Nothing is left that was derived from this folder, as far as the cache knows. It knows " + (", ".join(
+            sorted(told["root"] for told in known.values())) or "no folder") + ".")
     for path in gone if not dry else ():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return gone, left
+
+
+def is_cache(folder):
+    """Whether a folder holds what only a cache of depnb does."""
+    own = (privacy.KEY, privacy.REGISTRY, *OWN)
+    return any((folder / name).exists() for name in own) or next(folder.glob(f"*/*/{ENTRY}"), None) is not None
 
 
 def registry(cache):
@@ -68,9 +93,8 @@ def registry(cache):
     known, torn = {}, []
     for note in sorted((cache / privacy.REGISTRY).glob("*.json")):
         try:
-            told = json.loads(note.read_text())
-            known[note] = {name: told[name] for name in ("root", "contents", "outputs")}
-        except (OSError, ValueError, KeyError, TypeError):
+            known[note] = privacy.noted(note)
+        except (OSError, ValueError):
             torn.append(f"{note}: cannot be read. If in doubt, remove the whole cache and the run folders by hand.")
     return known, torn
 
@@ -96,8 +120,9 @@ def parts(folder):
 def source(entry):
     """Hash of what an entry of the cache was made of; None for one that does not tell."""
     try:
-        return json.loads((entry / ENTRY).read_text())["source"] or None
-    except (OSError, ValueError, KeyError, TypeError):
+        digest = json.loads((entry / ENTRY).read_text())["source"]
+        return digest if isinstance(digest, str) and digest else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
@@ -107,7 +132,7 @@ def contents_below(root, memo):
     for path in (root, *root.rglob("*")) if root.exists() else ():
         try:
             if path.is_file() or (path.is_dir() and any(p.is_file() for p in path.iterdir())):
-                found.add(content_hash(path, memo))
+                found.add(content_hash(path, memo, remember=False))
         except OSError:
             unread += 1
     return found, unread
@@ -127,18 +152,22 @@ def reads(file, root):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m depnb.corpora.purge", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data_root", type=Path, help="folder of the corpus, there or not")
+    parser.add_argument("data_root", help="folder of the corpus, there or not")
     parser.add_argument("--cache", type=Path, default=located("cache"), help="the notebooks' cache_dir")
     parser.add_argument("--dry", action="store_true", help="only say what would be removed")
-    given = parser.parse_args(arguments)
+    wanted = parser.parse_args(arguments)
     try:
-        gone, left = purge(given.data_root, given.cache, given.dry)
-    except OSError as error:
-        raise SystemExit(f"{error}. What was not removed yet is found again when you run this again.") from None
+        gone, left = purge(wanted.data_root, wanted.cache, wanted.dry)
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) is None:           # a sentence of ours; nothing was removed
+            raise SystemExit(str(error)) from None
+        raise SystemExit(f"{error.filename or wanted.cache}: cannot be removed ({error.strerror}). What was not removed "
+                         "yet is found again when you run this again.") from None
     for line in (*gone, *left):
         print(line)
-    print(f"{len(gone)} files and folders {'would be' if given.dry else 'were'} removed. The corpus and the key of "
-          f"pseudonyms ({given.cache / privacy.KEY}) stay. Executed notebooks, exported runs and copies lie where you put "
+    count = f"{len(gone)} {'file or folder' if len(gone) == 1 else 'files and folders'}"
+    print(f"{count} {'would be' if wanted.dry else 'were' if len(gone) != 1 else 'was'} removed. The corpus and the key of "
+          f"pseudonyms ({wanted.cache / privacy.KEY}) stay. Executed notebooks, exported runs and copies lie where you put "
           "them.")
 
 

@@ -14,6 +14,7 @@ from depnb.corpora.corpus import CLASS, GENDERS, Corpus
 MODALITIES = {"acoustic": ("acoustic",), "visual": ("visual",)}
 FOLDS = {"train": "train", "valid": "validation", "test": "test"}
 SPEAKERS = "speakers.csv"
+LINKED = "its folder is a link, and links to folders are not followed. Put the folder itself there."
 
 
 def find_table(root, names):
@@ -79,7 +80,8 @@ def open_vlogs(name, root, table, listed, labels, found, expected, folders, term
         fault = _fault(given, files, said, labels, {part: to.format(vlog) for part, to in expected.items()}, table.name)
         path = next((p for paths in files.values() for p in paths), folders.get(vlog, table))
         if fault:
-            problems.append((vlog, path, fault))
+            linked = vlog in folders and not files and folders[vlog].is_symlink()
+            problems.append((vlog, path, LINKED if linked else fault))
             continue
         row, person = given[0], said[0] if said else {}
         gender, remarks = row.get("gender", person.get("gender")), []

@@ -184,13 +184,19 @@ def classification_curves(curves, corpus, restricted=False):
 
 
 def confusion_matrix(counts, corpus, restricted=False, ax=None):
-    """Counts of true against decided class. counts: dict tn, fp, fn, tp; below five, a restricted corpus shows no number."""
+    """Counts of true against decided class.
+
+    counts: mapping tn, fp, fn, tp -> number of people, None where there are fewer than five; of a restricted corpus no
+    number below five is shown.
+    """
     ax = axes_or_new(ax, (2.8, 2.6))
-    table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]])
+    table = np.array([[counts["tn"], counts["fp"]], [counts["fn"], counts["tp"]]], float)
+    hidden = np.isnan(table) | (restricted & (table < privacy.FEWEST))
+    table[hidden] = 0                           # all alike, also in colour
     ax.imshow(table, cmap="Blues", vmin=0)
     for (row, column), count in np.ndenumerate(table):
-        shown = f"below {privacy.FEWEST}" if restricted and count < privacy.FEWEST else str(count)
-        ax.text(column, row, shown, ha="center", va="center", color="white" if count > table.max() / 2 else "black")
+        text = f"below {privacy.FEWEST}" if hidden[row, column] else f"{count:.0f}"
+        ax.text(column, row, text, ha="center", va="center", color="white" if count > table.max() / 2 else "black")
     ax.set_xticks([0, 1], ["control", "depressed"])
     ax.set_yticks([0, 1], ["control", "depressed"], rotation=90, va="center")
     ax.set(xlabel="decided", ylabel="true", title=corpus)

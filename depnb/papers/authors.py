@@ -4,15 +4,18 @@
 sizes the parameters give.
 """
 
+import json
 from pathlib import Path
 
 import yaml
+from safetensors import safe_open
 
 from depnb.features import interview, text, vggish, vlog
 from depnb.files import located
 from depnb.models.pickles import is_safetensors
 from depnb.papers import weights
 
+WEIGHTS = "checkpoint.safetensors"      # of a run
 # Parameters that must have one of these values (text: must be given), or the answers would mean
 # nothing.
 NEEDED = {
@@ -45,6 +48,48 @@ def is_theirs(path):
     return path.suffix != ""            # there is none: whoever reads it says so
 
 
+def run_weights(paper, path, page="chapter"):
+    """The file of weights of a run of ours, before any work is done with it.
+
+    Parameters
+    ----------
+    paper : the one that is asked for
+    path : a run's folder or its checkpoint.safetensors
+    page : who asks, chapter or predict: it tells what to do
+
+    Returns
+    -------
+    path of the file
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one sentence: there is no such file or folder, it is no file of safetensors, or it holds
+        the weights of another paper.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"checkpoint {path}: is not there. Give a run's folder, its {WEIGHTS} or an "
+                                "authors' file.")
+    if path.is_dir() and not (path / WEIGHTS).is_file():
+        raise FileNotFoundError(f"checkpoint {path}: a folder without {WEIGHTS}. Give the folder of a run that "
+                                f"trained, its {WEIGHTS} or an authors' file.")
+    path = path / WEIGHTS if path.is_dir() else path
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
+        theirs = about.get("paper", about.get("model"))
+    except Exception as error:      # safetensors raises its own type for anything that is not its format
+        raise ValueError(f"checkpoint {path}: no weights of a run can be read from it ({type(error).__name__}). "
+                         f"Give a run's folder, its {WEIGHTS} or an authors' file.") from None
+    titles = {name: title for name, (title, *_) in weights.FORMATS.items()}
+    if theirs in titles and theirs != paper:
+        asked, remedy = ((f"this is the chapter on {titles[paper]}", f"Give it to notebooks/{theirs}.ipynb")
+                         if page == "chapter" else (f"paper is {paper}", f"Set paper to {theirs}"))
+        raise ValueError(f"checkpoint {path}: is of {titles[theirs]}, {asked}. {remedy}, or give another one here.")
+    return path
+
+
 def read(paper, p, run):
     """The model of the authors' file that `checkpoint` names, and what is known of it.
 
@@ -62,10 +107,13 @@ def read(paper, p, run):
     Raises
     ------
     FileNotFoundError, ValueError
-        As `weights.read_model`; and for parameters with which the answers would mean nothing, or a
+        As `weights.read_model` and `run_weights`; and for parameters with which the answers would mean nothing, or a
         finished run of another file.
     """
-    if not p["checkpoint"] or not is_theirs(located(p["checkpoint"])):
+    if not p["checkpoint"]:
+        return None, None
+    if not is_theirs(located(p["checkpoint"])):
+        run_weights(paper, located(p["checkpoint"]))
         return None, None
     check_parameters(paper, p)
     model, facts = model_of(paper, p)

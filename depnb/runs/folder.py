@@ -1,9 +1,10 @@
 """Runs: parameters in, a folder with everything that a number in the book needs to be believed out.
 
 A run is `runs/<paper>/<name>/`: params.yaml, metrics.json, predictions.csv, history.csv, checkpoint.safetensors,
-provenance.json, SHA256SUMS, figures/. Files are written to a temporary name and renamed; a run is complete when
-metrics.json exists, which is written last. A finished run that is not as it was left is not shown (see `verify`). Of a
-licensed corpus, files with rows by person are for the owner's eyes (mode 600) and left out when a run is given away:
+provenance.json, SHA256SUMS, figures/, and written.json, which has the SHA-256 of what `save` and `save_figure` wrote.
+Files are written to a temporary name and renamed; a run is complete when metrics.json exists, which is written last. A
+finished run that is not as it was left is not shown (see `verify`). Of a licensed corpus, files with rows by person are for
+the owner's eyes (mode 600) and left out when a run is given away:
 
     python -m depnb.runs export runs/sta_drn/ab12 /path/to/folder
 """
@@ -11,8 +12,10 @@ licensed corpus, files with rows by person are for the owner's eyes (mode 600) a
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +23,12 @@ import pandas as pd
 import yaml
 
 from depnb.corpora import privacy
-from depnb.files import content_hash, located, move_aside, settle, write_atomically
+from depnb.files import check_writable, content_hash, located, made, move_aside, settle, write_atomically
 from depnb.runs import origin, verify
 
 # Parameters that say where and how fast, not what: two runs that differ only here are the same run.
 PLACE = ("data_root", "cache_dir", "run_dir", "workers", "resume", "tracker", "explain_videos")
+WRITTEN = "written.json"            # name -> SHA-256 of the files and figures that a run saved
 
 
 class Run:
@@ -41,15 +45,12 @@ class Run:
 
         run_dir "auto" names the folder by the parameters. A folder whose parameters differ, or an interrupted run of
         other code, or a finished run that `verify` refuses, or any earlier run when `resume` is false, is moved aside,
-        never overwritten.
+        never overwritten. Raises ValueError where run_dir or cache_dir cannot be (see `check_places`).
         """
         name = hashlib.sha256(json.dumps(identity(parameters), sort_keys=True).encode()).hexdigest()[:10]
         folder = located(parameters["run_dir"] if parameters["run_dir"] != "auto" else f"runs/{paper}/{name}")
         run = cls(folder)
-        cache = parameters.get("cache_dir")
-        if cache and located(cache).resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"cache_dir {cache}: lies in the run's folder, which may be given away; the cache holds faces "
-                             "and the key of pseudonyms. Put it elsewhere.")
+        check_places(folder, parameters)
         if run.complete or (folder / "params.yaml").exists():
             refused = run.complete and verify.refusal(folder)
             usable = not refused and parameters["resume"] and identity(run.parameters) == identity(parameters) and (
@@ -74,9 +75,11 @@ class Run:
         """Begin to read a corpus. What was begun on another one is moved aside, and the run starts anew.
 
         The cache remembers that this folder stands on the corpus, for `depnb.corpora.purge`. Raises ValueError when a
-        finished run was made from another corpus.
+        finished run was made from another corpus, and for a tracker that a licensed corpus does not allow.
         """
         self.restricted = corpus.restricted
+        if not self.complete:
+            privacy.check_tracker(self.parameters.get("tracker"), corpus.restricted)
         corpus.remember(self.folder)
         if self.complete:
             self._check(corpus)
@@ -133,6 +136,7 @@ class Run:
     def finish(self, metrics, predictions, corpus, device, training_seconds):
         """Write predictions, provenance, checksums and, last, metrics: the run is complete. A finished run stays as it is.
 
+        Of a licensed corpus, counts of fewer than five people in the metrics become null.
         Raises ValueError when the finished run is of another corpus than the one at hand.
         """
         if self.complete:
@@ -146,17 +150,29 @@ class Run:
         self.save("predictions.csv", predictions.to_csv(index=False, float_format="%.6f"))
         write_atomically(self.folder / "provenance.json",
                          json.dumps(origin.provenance(self, corpus, device, training_seconds), indent=1))
-        content = json.dumps(without_nan(metrics), indent=1, allow_nan=False)
+        metrics = without_nan(metrics)
+        content = json.dumps(privacy.coarse(metrics) if self.restricted else metrics, indent=1, allow_nan=False)
         write_atomically(self.folder / verify.SUMS, verify.checksums(self.folder, content))
         write_atomically(self.folder / "metrics.json", content)
 
     def save(self, name, content):
         """Keep a file in the run folder, for the owner's eyes alone where it has rows by person of a licensed corpus."""
+        content = content.encode() if isinstance(content, str) else content
         write_atomically(self.folder / name, content, private=self.restricted and name in privacy.IDENTIFYING)
+        self._record(name, content)
 
     def save_figure(self, figure, name):
         """Keep a figure in the run folder as PNG."""
-        figure.savefig(self.folder / "figures" / f"{name}.png", dpi=150, bbox_inches="tight")
+        file = self.folder / "figures" / f"{name}.png"
+        if file.is_symlink():               # what it leads to is not the run's
+            file.unlink()
+        figure.savefig(file, dpi=150, bbox_inches="tight")
+        self._record(f"figures/{name}.png", file.read_bytes())
+
+    def _record(self, name, content):
+        """Note what the run wrote, for `export`. content: bytes."""
+        known = recorded(self.folder) | {name: hashlib.sha256(content).hexdigest()}
+        write_atomically(self.folder / WRITTEN, json.dumps(known, indent=1, sort_keys=True))
 
     def describe(self):
         """One Markdown sentence: which run, commit, corpus, machine and time a number comes from."""
@@ -190,22 +206,123 @@ def duration(seconds):
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"
 
 
+def check_places(folder, parameters):
+    """ValueError where a run's folder or its cache cannot be, or must not be.
+
+    Parameters
+    ----------
+    folder : of the run
+    parameters : of the run; data_root and cache_dir count, where they are given
+    """
+    data, cache = parameters.get("data_root", "auto"), parameters.get("cache_dir")
+    places = {"run_dir": folder} | ({"cache_dir": located(cache)} if cache else {})
+    if cache and places["cache_dir"].resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"cache_dir {cache}: lies in the run's folder, which may be given away; the cache holds faces "
+                         "and the key of pseudonyms. Put it elsewhere.")
+    for name, place in places.items():
+        if data != "auto" and place.resolve().is_relative_to(located(data).resolve()):
+            raise ValueError(f"{name} {place}: lies in data_root {data}, which is only read and may be copied or "
+                             "given back as it is. Put it elsewhere.")
+    for name, place in places.items():
+        try:
+            check_writable(made(place) if name == "cache_dir" else place)
+        except OSError as error:
+            why = ("it is no folder" if os.path.lexists(place) and not place.is_dir() else
+                   f"it cannot be made or written ({error.strerror})")
+            raise ValueError(f"{name} {place}: {why}. Give a folder in which you may write.") from None
+
+
+def recorded(folder):
+    """What a run says it saved -> mapping name -> SHA-256; empty where it says nothing that can be read."""
+    try:
+        known = json.loads((Path(folder) / WRITTEN).read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def regular(folder, name):
+    """Whether a name below a folder is a file, and neither a link nor behind one."""
+    parts = [folder / part for part in (*reversed(Path(name).parents), Path(name)) if part != Path()]
+    return not any(part.is_symlink() for part in parts) and parts[-1].is_file()
+
+
 def export(folder, target):
     """Copy a finished run, what makes up a run and nothing else, without what is identifying -> names left out.
 
-    What is copied is as the run left it, its SHA256SUMS too, so that the owner can prove later which predictions stand
-    behind the metrics. Raises FileNotFoundError without a finished run, FileExistsError when there is a target already.
+    Only what the run recorded is copied, as long as its content is as recorded, and no link is followed. What is copied is
+    as the run left it, its SHA256SUMS too, so that the owner can prove later which predictions stand behind the metrics.
+
+    Parameters
+    ----------
+    folder : of a finished run
+    target : folder to write; must not be there
+
+    Returns
+    -------
+    names of what else lies in the folder, sorted; of figures with their folder
+
+    Raises
+    ------
+    FileNotFoundError, FileExistsError, ValueError, OSError
+        In one sentence: there is no finished run, `verify` refuses it, there is a target already,
+        it lies where it must not, or it cannot be written. Nothing is left behind then.
     """
     folder, target = Path(folder), Path(target)
     if not (folder / "metrics.json").exists():
         raise FileNotFoundError(f"{folder}: no finished run there. Give the folder of one, as runs/sta_drn/quick.")
-    if target.exists():
-        raise FileExistsError(f"{target}: is there already. Give a folder that is not.")
-    private = origin.identifying(not Run(folder).provenance["corpus"]["simulated"])
-    names = [name for name in (*privacy.GIVEN, *privacy.IDENTIFYING) if (folder / name).is_file() and name not in private]
+    if refused := verify.refusal(folder):
+        raise ValueError(f"{refused} Nothing was exported.")
+    check_target(folder, target)
+    run = Run(folder)
+    private = origin.identifying(not run.provenance["corpus"]["simulated"])
+    known = {name: digest for digest, _, name in
+             (line.partition("  ") for line in (folder / verify.SUMS).read_text().splitlines())}
+    known = recorded(folder) | known
+    pictures = sorted(name for name in known if re.fullmatch(r"figures/[^/]+\.png", name))
+    contents = {}
+    for name in (*privacy.GIVEN, *privacy.IDENTIFYING, *pictures):
+        if name in private or not regular(folder, name):
+            continue
+        content = (folder / name).read_bytes()
+        if name == verify.SUMS or hashlib.sha256(content).hexdigest() == known.get(name):
+            contents[name] = content
+    saved = {name: digest for name, digest in recorded(folder).items() if name in contents}
+    write_all(target, contents | ({WRITTEN: json.dumps(saved, indent=1, sort_keys=True).encode()} if saved else {}))
+    besides = [p.name for p in folder.iterdir() if p.name not in ("figures", WRITTEN) or p.is_symlink()]
+    if (folder / "figures").is_dir() and not (folder / "figures").is_symlink():
+        besides += [f"figures/{p.name}" for p in (folder / "figures").iterdir()]
+    return sorted(name for name in besides if name not in contents)
+
+
+def check_target(folder, target):
+    """FileExistsError or ValueError where a run must not be exported to."""
+    if os.path.lexists(target):
+        dangling = " (a link to nowhere)" if target.is_symlink() and not target.exists() else ""
+        raise FileExistsError(f"{target}: is there already{dangling}. Give a folder that is not.")
+    places = {"the run's own folder": folder}
+    data = Run(folder).parameters.get("data_root", "auto")
+    if isinstance(data, str) and data != "auto":
+        places[f"data_root {data}"] = located(data)
+    for name, place in places.items():
+        if target.resolve().is_relative_to(place.resolve()):
+            raise ValueError(f"{target}: lies in {name}. Give a folder elsewhere.")
+
+
+def write_all(target, contents):
+    """Write a folder as a whole or not at all. contents: mapping name below it -> bytes. OSError in one sentence."""
+    parents = [place for place in target.absolute().parents if not os.path.lexists(place)]      # made for it, inner first
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    (part / "figures").mkdir(parents=True)
-    for name in (*names, *(f"figures/{p.name}" for p in sorted((folder / "figures").glob("*.png")))):
-        shutil.copyfile(folder / name, part / name)
-    settle(part, target)
-    return sorted(p.name for p in folder.iterdir() if p.name not in (*names, "figures"))
+    try:
+        (part / "figures").mkdir(parents=True)
+        for name, content in contents.items():
+            (part / name).write_bytes(content)
+        settle(part, target)
+    except OSError as error:
+        raise OSError(f"{target}: cannot be written ({error.strerror}). Give a folder in a place where you may "
+                      "write.") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        for place in parents if not os.path.lexists(target) else ():
+            with suppress(OSError):
+                place.rmdir()

@@ -10,6 +10,7 @@ import json
 import math
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -17,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from tqdm import tqdm
 
+from depnb.corpora import privacy
 from depnb.files import write_atomically
 from depnb.runs.sharpness import BATCH_NORMS, ascend, descend, still_statistics
 
@@ -204,8 +206,11 @@ def laid_out_like(parameter, value):
 def load_checkpoint(path, model, about):
     """Weights of a run into a model of the same kind. Raises ValueError when the checkpoint is another model's.
 
-    about: as given to `fit`; every entry must agree with the checkpoint's.
+    path: checkpoint.safetensors of a run, or its folder; about: as given to `fit`; every entry must agree with the
+    checkpoint's.
     """
+    path = Path(path)
+    path = path / "checkpoint.safetensors" if path.is_dir() else path
     try:
         with safe_open(path, "pt") as file:
             stored = json.loads((file.metadata() or {}).get("about", "{}"))
@@ -240,9 +245,7 @@ def make_tracker(kind, folder, name, restricted):
     wandb without an account or a network: set WANDB_MODE=offline. restricted: the corpus is licensed; then ValueError for
     wandb in another mode, which sends what it is told off the machine. Raises ModuleNotFoundError when it is not installed.
     """
-    if kind == "wandb" and restricted and os.environ.get("WANDB_MODE") not in ("offline", "disabled"):
-        raise ValueError("tracker wandb sends what it is told off this machine, and the corpus is licensed. Set "
-                         "WANDB_MODE=offline, or choose csv or tensorboard.")
+    privacy.check_tracker(kind, restricted)
     if kind in ("", "csv"):
         return None
     try:

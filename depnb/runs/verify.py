@@ -48,8 +48,10 @@ def refusal(folder):
     try:
         reason = (unreadable(folder) or other_version(folder) or altered(folder) or disagreement(folder)
                   or exposure(folder))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:      # a file of the wrong shape
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:      # of the wrong shape
         reason = f"its files cannot be judged ({type(error).__name__}: {error})"
+    except OSError as error:
+        reason = f"its files cannot be read ({error.strerror})"
     said = reason and " ".join(reason.split())
     return said and f"run {folder.parent.name}/{folder.name}: {said}. Copy the whole folder again, or repeat the run."
 

@@ -4,12 +4,13 @@ python -m depnb.simulation cohort --root data/simulated/my_cohort      the same 
 """
 
 import argparse
+from pathlib import Path
 
 from depnb.simulation import cohort
 from depnb.simulation.layouts import LAYOUTS, simulate
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m depnb.simulation", description="Write a simulated corpus.")
     parser.add_argument("layout", choices=[*LAYOUTS, "cohort"],
                         help="real corpus whose folder layout is written; cohort: one cohort in four layouts")
@@ -27,12 +28,20 @@ def main():
                      help="dvlog and lmvd: few vlogs with sound and video, from which the arrays are extracted")
     cohorts = parser.add_argument_group("of a cohort only")
     cohorts.add_argument("--layouts", nargs="+", choices=cohort.SECONDS, help="all four unless given")
-    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    layout = given.pop("layout")
+    wanted = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    layout = wanted.pop("layout")
     foreign = {"seconds", "size", "recorded"} if layout == "cohort" else {"layouts"}
-    if wrong := foreign & given.keys():
+    if wrong := foreign & wanted.keys():
         parser.error(f"--{min(wrong)} is no choice of {layout}. Leave it out.")
-    print(cohort.render(**given) if layout == "cohort" else simulate(layout, **given))
+    if not Path(wanted["root"]).name:
+        raise SystemExit(f"--root {wanted['root']!r}: names no folder. Give one that is new or empty.")
+    try:
+        print(cohort.render(**wanted) if layout == "cohort" else simulate(layout, **wanted))
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+    except OSError as error:
+        raise SystemExit(f"{wanted['root']}: cannot be written ({error.strerror}). Free space or choose another folder, and "
+                         "run again; what was written is used again.") from None
 
 
 if __name__ == "__main__":

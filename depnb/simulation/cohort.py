@@ -14,6 +14,7 @@ is PHQ-8 >= 10; AVEC 2014 gives the BDI-II of the same people, whose cut-off say
 """
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import pandas as pd
 from filelock import FileLock
 
 from depnb.corpora.cohort import TABLE
-from depnb.files import write_atomically
+from depnb.files import check_writable, write_atomically
 from depnb.simulation import face, interview, severity, vlog, vlog_corpus, voice
 from depnb.simulation.layouts import LAYOUTS, MARKER, VERSION, differences, write_tree
 
@@ -51,13 +52,16 @@ def render(root, participants=96, seed=0, effect=1.0, seconds=None, layouts=tupl
         raise ValueError(f"participants: {participants}. A cohort with two classes and three splits needs {FEWEST}.")
     arguments = {"participants": int(participants), "seed": int(seed), "effect": float(effect), "version": VERSION}
     root = Path(root)
-    root.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(root.parent)
     with FileLock(root.with_name(f".{root.name}.lock")):
-        held = json.loads((root / TABLE).read_text())["arguments"] if (root / TABLE).exists() else None
+        try:
+            held = json.loads((root / TABLE).read_text())["arguments"] if (root / TABLE).exists() else None
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{root / TABLE}: cannot be read. Choose another folder or remove this one.") from None
         if held and held != arguments:
             raise ValueError(f"{root}: holds another cohort ({differences(held, arguments)}). Choose another folder or "
                              "remove this one.")
-        if not held and root.exists() and any(root.iterdir()):
+        if not held and os.path.lexists(root) and (not root.is_dir() or any(root.iterdir())):
             raise ValueError(f"{root}: is not empty and not a simulated cohort. Choose another folder.")
         root.mkdir(exist_ok=True)
         people = drawn(**{k: arguments[k] for k in ("participants", "seed", "effect")})

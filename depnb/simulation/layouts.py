@@ -20,7 +20,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from depnb.corpora.privacy import GENERATOR, MARKER
-from depnb.files import content_hash, move_aside, settle, write_atomically
+from depnb.files import check_writable, content_hash, move_aside, settle, write_atomically
 from depnb.simulation import face, interview, severity, vlog_corpus, voice
 
 VERSION = 1                     # raise when the same arguments give other bytes
@@ -79,19 +79,25 @@ def write_tree(root, arguments, write, workers):
     ValueError when `root` holds something else.
     """
     root = Path(root)
-    root.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(root.parent)             # at once; a lock would wait for some folders for ever
     with FileLock(root.with_name(f".{root.name}.lock")):
         if (root / MARKER).exists():
-            told = json.loads((root / MARKER).read_text())
-            if other := differences(told.get("arguments", {}), arguments):
+            try:
+                told = json.loads((root / MARKER).read_text())
+                other = differences(told.get("arguments", {}), arguments)
+            except (ValueError, AttributeError, RecursionError):
+                raise ValueError(f"{root / MARKER}: cannot be read. Choose another folder or remove this one.") from None
+            if other:
                 raise ValueError(f"{root}: holds another simulated corpus ({other}). Choose another folder or remove this "
                                  "one.")
             if "files" in told:
                 return root
             print(f"{root.name} was written before {MARKER} vouched for every file: it is kept as {move_aside(root).name} "
                   "and written anew.")
-        if root.exists() and any(root.iterdir()):
+        if root.is_symlink() or (root.exists() and (not root.is_dir() or any(root.iterdir()))):
             raise ValueError(f"{root}: is not empty and not a simulated corpus. Choose another folder.")
+        if root.exists():                   # now, not after minutes: it cannot be when the tree could not take its place
+            root.rmdir()
         part = root.with_name(f".{root.name}.part")
         stamp = part / "arguments.json"
         if not stamp.exists() or json.loads(stamp.read_text()) != arguments:
@@ -101,8 +107,6 @@ def write_tree(root, arguments, write, workers):
         truth = write(part, arguments, workers)
         stamp.unlink()
         vouch(part, {"generator": GENERATOR, "arguments": arguments, **truth})
-        if root.exists():
-            root.rmdir()
         settle(part, root)
     return root
 

@@ -132,7 +132,7 @@ class TestFaulty:
 class TestPredict:
     def test_a_folder_of_recordings(self, heard, voices, cache, tmp_path):
         executed = execute(tmp_path, notebook="predict", paper="cfrafn", checkpoint=str(heard[0] / "run"),
-                           input=str(voices / "voices_1"), cache_dir=str(cache), vggish_weights="none")
+                           input=str(voices / "voices_1"), cache_dir=str(cache))       # vggish_weights as the run
         found = pd.read_csv(tmp_path / "run/predictions.csv").set_index("file")["probability"]
         assert len(found) == len(list((voices / "voices_1").iterdir()))
         known = pd.read_csv(heard[0] / "run/predictions.csv").set_index("session")["y_pred"]
@@ -152,6 +152,8 @@ class TestPredict:
         given = {"paper": "cfrafn", "checkpoint": str(heard[0] / "run"), "input": str(mine), "cache_dir": str(cache),
                  "vggish_weights": "none"}
         said = texts(execute(tmp_path / "a", notebook="predict", **given))
+        assert "all but fewer than five of 7 files used" in said
+        assert "this notebook names people" not in said
         found = pd.read_csv(tmp_path / "a/run/predictions.csv")
         assert len(found) == 7
         assert (tmp_path / "a/run/predictions.csv").stat().st_mode & 0o777 == 0o600
@@ -161,6 +163,7 @@ class TestPredict:
         assert "broken.wav" in (tmp_path / "a/run/private.log").read_text()
         said = texts(execute(tmp_path / "b", notebook="predict", **given, show_names=True))
         assert "anna 3.wav" in said
+        assert "`show_names`: this notebook names people below" in said
         assert "\\ufffdimg src=x\\ufffd.wav" in said        # as JSON writes it: what could be markup is replaced
         assert "img src=x>" not in said
 
@@ -174,6 +177,7 @@ class TestPredict:
 
     @pytest.mark.parametrize(("parameters", "said"), [
         ({"checkpoint": "no/such/run"}, "no finished run there"), ({"paper": "mine"}, "choose cfrafn, sta_drn, aafn"),
+        ({"paper": "sta_drn"}, "is of CFRAFN, paper is sta_drn. Set paper to cfrafn, or give another one here"),
         ({"input": "no/such/file.wav"}, "no file ending in .wav, .flac, .mp3, .ogg there")])
     def test_what_is_missing_is_said(self, heard, voices, tmp_path, parameters, said):
         given = {"paper": "cfrafn", "checkpoint": str(heard[0] / "run"), "input": str(voices)} | parameters

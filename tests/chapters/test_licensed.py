@@ -101,7 +101,7 @@ def break_some(paper, root):
     if paper == "sta_drn":
         video = sorted(root.rglob("*.mp4"))[3]
         video.write_bytes(video.read_bytes()[:500])
-        return [video], ("53 of 54 recordings used", "withheld: restricted corpus")
+        return [video], ("all but fewer than five of 54 recordings used", "withheld: restricted corpus")
     if paper == "cfrafn":
         files = sorted(root.glob("*/*.wav"))[:3]
         files[0].write_bytes(b"")

@@ -157,6 +157,13 @@ class TestFaults:
         assert len(corpus) == 17
         assert f"there is no 5/5_{part}.npy. Finish" in the_problem(corpus, "5")
 
+    def test_a_linked_folder_is_not_followed_and_named_as_such(self, root, tmp_path):
+        name = next(p.name for p in sorted(root.iterdir()) if p.is_dir())
+        (root / name).rename(tmp_path / "elsewhere")
+        (root / name).symlink_to(tmp_path / "elsewhere")
+        problems = corpora.open("dvlog", root).problems["problem"]
+        assert problems.str.contains("its folder is a link, and links to folders are not followed").sum() == 1
+
     def test_files_and_folders_without_row(self, root):
         a_vlog(root, "99")
         (root / "98").mkdir()

@@ -211,7 +211,7 @@ class TestExtract:
         assert said[0] == "fewer than five: … of … rows are zeros: OpenFace found no face there."
         assert said[1].startswith("fewer than five: its cells are separated by …;")
         assert said[2] == f"Which files these are stands in {made / 'private.log'}, which is for your eyes: it names them."
-        assert said[3] == f"2 arrays written to {made}, 0 were there already, 1 failed."
+        assert said[3] == f"all but fewer than five of 3 tables used; their arrays are in {made}."
         log = (made / "private.log").read_text()
         assert "002.csv\t1 of 6 rows are zeros: OpenFace found no face there.\n" in log
         assert re.search(r"(?m)^bad\.csv\tits cells are separated by ';'", log)
@@ -237,6 +237,20 @@ class TestExtract:
             __main__.main(["extract", str(openface[0]), str(tmp_path / "visual"), "--workers", "1"])
         assert not [p for p in (tmp_path / "visual").rglob("*") if p.is_file()]
 
+    def test_only_faulty_tables_and_a_target_that_is_not_there(self, tmp_path, capsys):
+        (tmp_path / "tables").mkdir()
+        for number in range(5):
+            (tmp_path / f"tables/{number}.csv").write_text("x")
+        target = tmp_path / "deep/visual"
+        assert __main__.main(["extract", str(tmp_path / "tables"), str(target), "--workers", "1"]) == 1
+        assert capsys.readouterr().out.endswith(f"0 arrays written to {target}, 0 were there already, 5 failed.\n")
+        assert [p.name for p in target.iterdir()] == ["private.log"]
+
+    def test_a_target_that_is_a_file(self, openface, tmp_path):
+        (tmp_path / "visual").write_text("mine")
+        with pytest.raises(SystemExit, match=r"visual: cannot be written \(File exists\)\. Free space or choose another"):
+            __main__.main(["extract", str(openface[0]), str(tmp_path / "visual")])
+
     def test_a_folder_without_tables(self, tmp_path):
         with pytest.raises(SystemExit, match=r"no folder with OpenFace tables \(\*\.csv\)"):
             __main__.main(["extract", str(tmp_path), str(tmp_path / "visual")])
@@ -248,5 +262,6 @@ class TestExtract:
                                str(tmp_path / "visual"), "--workers", "2"], capture_output=True, text=True, cwd=ROOT)
         assert done.returncode == 1
         assert done.stderr == ""
-        assert done.stdout.endswith("0 were there already, 1 failed.\n")
+        assert done.stdout.endswith("all but fewer than five of 2 tables used; their arrays are in "
+                                    f"{tmp_path / 'visual'}.\n")
         assert (tmp_path / "visual/depressed/001_visual.npy").exists()

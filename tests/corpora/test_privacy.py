@@ -54,6 +54,14 @@ class TestMarker:
             (copy / privacy.MARKER).write_text(json.dumps(told | {"files": files}))
             assert "lists the files it vouches for" in remark(copy)
 
+    @pytest.mark.parametrize("arguments", [
+        "x", {"a": [1]}, {"participants": 12, "effect": 1.0}, {"participants": [1], "effect": 1.0, "seed": 0},
+        {"participants": 12, "effect": "1", "seed": 0}, {"participants": 12, "effect": 1.0, "seed": True}, [], 3, None])
+    def test_one_whose_arguments_are_no_numbers_does_not(self, copy, arguments):
+        told = json.loads((copy / privacy.MARKER).read_text())
+        (copy / privacy.MARKER).write_text(json.dumps(told | {"arguments": arguments}))
+        assert "its arguments participants, effect and seed as numbers" in remark(copy)
+
     def test_one_of_another_tree_does_not(self, copy, vlogs):
         shutil.copy(vlogs / privacy.MARKER, copy / privacy.MARKER)
         assert re.match(r"SIMULATED.json does not vouch for (\d+) of \1 files", remark(copy))
@@ -189,6 +197,8 @@ SENTENCES = [
     ("the table's first, and the corpus's second: kept.", ("x",), "the table's first, and the corpus's second: kept."),
     ("anna: a tale of annabel, x5", ("anna",), "…: a tale of annabel, …"),
     ("frame_anna.jpg is not a readable image.", ("b",), "… is not a readable image."),
+    ("'anna.mp3' is no WAV, FLAC, MP3 or OGG in UTF-8; expected PHQ-8, not x5 or MP34.", ("x",),
+     "… is no WAV, FLAC, MP3 or OGG in UTF-8; expected PHQ-8, not … or …."),
     (r"C:\\data\\anna.wav and anna/b.wav are odd.", ("x",), "… and … are odd.")]
 
 
@@ -244,7 +254,28 @@ class TestListing:
         assert "2 of 6 entries" in corpus.listing(2).to_html()
 
 
+    def test_a_line_break_in_a_name_does_not_split_a_row(self, tmp_path):
+        path = tmp_path / "an\nna\t.wav"
+        corpus = corpus_of(tmp_path, True, [("s1", path, "is\nempty.")])
+        corpus.write_private_log(tmp_path)
+        (row,) = (tmp_path / "private.log").read_text().splitlines()
+        assert row.split("\t")[1:] == [f"{tmp_path}/an\\x0ana\\x09.wav", "is empty."]
+        privacy.report({"an\nna": "is empty."}, tmp_path, tmp_path / "private.log")
+        assert (tmp_path / "private.log").read_text() == "an\\x0ana\tis empty.\n"
+
+
 class TestFewerThanFive:
+    @pytest.mark.parametrize(("count", "restricted", "told"), [
+        (53, False, "53 of 54 files used"), (53, True, "all but fewer than five of 54 files used"),
+        (49, True, "49 of 54 files used"), (54, True, "54 of 54 files used"),
+        (4, True, "fewer than five of 54 files used"), (0, True, "0 of 54 files used")])
+    def test_how_many_are_used(self, count, restricted, told):
+        assert privacy.used(count, 54, "files", restricted) == told
+
+    def test_parts_of_a_split_are_told_in_words(self, tmp_path):
+        corpus = corpus_of(tmp_path, True)
+        assert corpus.parts(corpus.sessions.set_index("session")["split"]) == "train 8, test fewer than five"
+
     def test_counts_and_what_is_said_of_so_few_people(self, tmp_path):
         table = pd.DataFrame({"participants": [3, 5, 0], "depressed": [1, 4, 0], "mean": [20.0, 9.5, 0.0]})
         assert corpus_of(tmp_path, False).printable(table) is table

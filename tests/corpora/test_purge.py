@@ -72,7 +72,23 @@ def test_all_of_one_corpus_goes_and_nothing_of_another(two, tmp_path, capsys):
     assert not hashes & {content_hash(p) for p in root.glob("*/*.wav")}
     assert state(root) | state(other) | state(others_run) == before
     assert (cache / privacy.KEY).exists()
-    assert purge.purge(root, cache) == ([], [f"The cache knows nothing of this folder. It knows {other}."])
+    assert purge.purge(root, cache) == ([], ["Nothing is left that was derived from this folder, as far as the cache "
+                                             f"knows. It knows {other}."])
+
+
+def test_a_second_purge_finds_nothing(two, capsys, monkeypatch):
+    """What a purge hashes it does not remember: there would be notes to remove."""
+    cache, made = two
+    root, _ = made["mine"]
+    for note in (cache / "hashes").iterdir():
+        note.unlink()
+    for expected in (r"[1-9]\d* files and folders were removed", "Nothing is left that was derived from this folder"):
+        monkeypatch.setattr(files, "_known", {})
+        purge.main([str(root), "--cache", str(cache)])
+        told = capsys.readouterr().out
+        assert re.search(expected, told)
+        assert f"{cache / 'hashes'}/" not in told
+    assert "0 files and folders were removed" in told
 
 
 def test_a_corpus_that_is_gone_leaves_nothing_behind(two):
@@ -199,8 +215,52 @@ def test_dry_only_tells(two):
 
 
 def test_without_a_cache(tmp_path):
-    with pytest.raises(SystemExit, match=r"no such folder\. Give the cache_dir of your runs with --cache"):
+    with pytest.raises(SystemExit, match=r"no such folder\. Give the cache_dir of your runs with --cache\.$"):
         purge.main([str(tmp_path), "--cache", str(tmp_path / "no")])
+
+
+@pytest.mark.parametrize("content", [
+    b"[]", b"3", b'{"root": 3, "contents": [], "outputs": []}', b'{"root": "/x", "contents": 5, "outputs": []}',
+    b'{"root": "/x", "contents": [[1]], "outputs": []}', b'{"root": "/x", "contents": [], "outputs": ["."]}',
+    b'{"root": "/x", "contents": [], "outputs": {"a": 1}}', b"\xff\xfe", b"[" * 100_000, None])
+def test_a_note_of_any_shape_is_listed(two, content):
+    cache, made = two
+    root, run = made["mine"]
+    torn, note = cache / privacy.REGISTRY / "0123.json", cache / "hashes/0123"
+    for path in (torn, note):
+        path.mkdir() if content is None else path.write_bytes(content)
+    gone, left = purge.purge(root, cache)
+    assert run in gone
+    for path in (torn, note):
+        assert any(sentence.startswith(f"{path}: cannot be read") for sentence in left)
+        assert path.exists()
+
+
+def test_a_damaged_note_of_the_folder_itself_is_named(two):
+    cache, made = two
+    root, run = made["mine"]
+    note = next(n for n in (cache / privacy.REGISTRY).glob("*.json") if json.loads(n.read_text())["root"] == str(root))
+    note.write_text("[]")
+    with pytest.raises(ValueError, match=r"json: cannot be read; it says what was derived from .*remove this file\."):
+        privacy.derived_from(cache, root, outputs=[run])
+
+
+def test_a_folder_that_is_no_cache_is_refused(two, tmp_path):
+    made = two[1]
+    (tmp_path / "music/a/b").mkdir(parents=True)
+    with pytest.raises(SystemExit, match=r"music: is no cache of depnb .* with --cache\.$"):
+        purge.main([str(made["mine"][0]), "--cache", str(tmp_path / "music")])
+    assert (tmp_path / "music/a/b").exists()
+
+
+@pytest.mark.parametrize("root", ["/", "~", "~/..", "", " "])
+def test_more_than_a_corpus_is_refused(two, root, tmp_path, monkeypatch):
+    cache, _ = two
+    monkeypatch.setenv("HOME", str(tmp_path))
+    before = state(tmp_path)
+    with pytest.raises(SystemExit, match=r"Give the folder of the corpus"):
+        purge.main([root.replace("~", str(tmp_path)), "--cache", str(cache)])
+    assert state(tmp_path) == before
 
 
 def test_parameters_of_any_shape_are_read(tmp_path, two):

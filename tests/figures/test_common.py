@@ -175,7 +175,7 @@ class TestFewerThanFive:
             figures.predicted_vs_true(people[:4], BDI2, LABEL, restricted=True)
 
     def test_cells_have_no_number(self):
-        ax = figures.confusion_matrix({"tn": 12, "fp": 4, "fn": 0, "tp": 5}, LABEL, restricted=True)
+        ax = figures.confusion_matrix({"tn": 12, "fp": 4, "fn": None, "tp": 5}, LABEL, restricted=True)
         assert [t.get_text() for t in ax.texts] == ["12", "below 5", "below 5", "5"]
 
     def test_attention_of_one_person_is_withheld(self):

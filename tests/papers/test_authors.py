@@ -225,7 +225,8 @@ class TestRefused:
 
     @pytest.mark.parametrize(("name", "content", "said"), [
         ("none.pth", None, "none.pth: no such checkpoint"), ("cut.pth", b"PK\x03\x04", "cut.pth: not a whole PyTorch file"),
-        ("folder", "folder", "folder: not a safetensors file")])
+        ("folder", "folder", "folder: a folder without checkpoint.safetensors"),
+        ("none.safetensors", None, "none.safetensors: is not there. Give a run's folder, its checkpoint.safetensors or")])
     def test_a_file_that_is_none(self, files, place, tmp_path, name, content, said):
         if isinstance(content, bytes):
             (tmp_path / name).write_bytes(content)
@@ -237,7 +238,35 @@ class TestRefused:
     def test_a_checkpoint_of_ours_of_another_paper(self, heard, place, tmp_path):
         checkpoint = str(heard[0] / "run/checkpoint.safetensors")
         error = error_of(execute(tmp_path, fails=True, **place, checkpoint=checkpoint))
-        assert "a checkpoint of another model: model is cfrafn there, sta_drn here" in error
+        assert "is of CFRAFN, this is the chapter on STA-DRN. Give it to notebooks/cfrafn.ipynb, or give another" in error
+
+    @pytest.mark.parametrize("paper", PAPERS)
+    def test_what_is_no_runs_is_noticed_where_authors_files_are_read(self, heard, whole, tmp_path, paper):
+        """Before any work: in the second cell of every chapter."""
+        (tmp_path / "empty").mkdir()
+        (tmp_path / "torn.safetensors").write_bytes(b"\x05\0\0\0\0\0\0\0{")
+        for name, told in (("none", "is not there"), ("none.safetensors", "is not there"), ("empty", "a folder without"),
+                           ("torn.safetensors", "no weights of a run can be read from it")):
+            with pytest.raises((ValueError, FileNotFoundError), match=rf"^checkpoint .*{name}: {told}.* an authors. file"):
+                authors.read(paper, {"checkpoint": str(tmp_path / name)}, None)
+        for title, other in (("CFRAFN", heard), ("STA-DRN", whole)):
+            if FORMATS[paper][0] != title:
+                with pytest.raises(ValueError, match=rf"is of {title}, this is the chapter on {FORMATS[paper][0]}\."):
+                    authors.read(paper, {"checkpoint": str(other[0] / "run")}, None)
+                with pytest.raises(ValueError, match=rf"is of {title}, paper is {paper}\. Set paper to"):
+                    authors.run_weights(paper, other[0] / "run/checkpoint.safetensors", "predict")
+
+    def test_a_runs_folder_is_taken(self, heard):
+        run = heard[0] / "run"
+        for path in (run, run / "checkpoint.safetensors"):
+            assert authors.read("cfrafn", {"checkpoint": str(path)}, None) == (None, None)
+            assert authors.run_weights("cfrafn", path) == run / "checkpoint.safetensors"
+
+    def test_every_chapter_reads_them_before_its_corpus(self):
+        for paper in PAPERS:
+            cells = ["".join(c["source"]) for c in nbformat.read(ROOT / f"notebooks/{paper}.ipynb", 4).cells]
+            number, = (i for i, text in enumerate(cells) if f'authors.read("{paper}", p, run)' in text)
+            assert number < next(i for i, text in enumerate(cells) if "corpora.open(" in text)
 
     def test_sentence_vectors_of_another_width(self, scored):
         with pytest.raises(ValueError, match=r"AVT_f1_score-0.6444.pt: its network has embedding 512, here 384 is at hand"):

@@ -4,6 +4,7 @@ import json
 import math
 import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from depnb import files, runs
 from depnb.corpora import privacy
 from depnb.runs import __main__, origin, verify
+from depnb.runs import folder as folder_module
 from tests import small_runs
 from tests.small_runs import FakeCorpus
 
@@ -40,7 +42,7 @@ class TestRun:
         assert run.metrics == {"mae": 1.0, "ccc": None, "nested": [{"low": None}]}
         assert run.predictions.loc[0, ["session", "participant"]].tolist() == ["003", "007"]      # zeros kept
         assert {p.name for p in run.folder.iterdir()} == {"params.yaml", "metrics.json", "predictions.csv",
-                                                          "provenance.json", "SHA256SUMS", "figures"}
+                                                          "provenance.json", "SHA256SUMS", "written.json", "figures"}
         assert verify.refusal(run.folder) is None
 
     def test_says_what_produced_it_and_where_from(self, tmp_path):
@@ -154,6 +156,51 @@ class TestRun:
         with pytest.raises(ValueError, match="lies in the run's folder"):
             self.start(tmp_path, cache_dir=str(tmp_path / "sta_drn/a" / place))
         self.start(tmp_path, cache_dir=str(tmp_path / "sta_drn/a_cache"))
+
+    @pytest.mark.parametrize("name", ["cache_dir", "run_dir"])
+    @pytest.mark.parametrize("place", [".", "deep/er"])
+    def test_a_place_in_the_data_is_refused(self, tmp_path, name, place):
+        data = tmp_path / "AVEC2014"
+        data.mkdir()
+        with pytest.raises(ValueError, match=rf"^{name} .* lies in data_root .*AVEC2014, .* Put it elsewhere\.$"):
+            self.start(tmp_path, **{"data_root": str(data), name: str(data / place)})
+        assert not list(data.iterdir())
+        self.start(tmp_path, data_root=str(data), cache_dir=str(tmp_path / "AVEC2014_cache"))
+
+    @pytest.mark.parametrize("name", ["cache_dir", "run_dir"])
+    @pytest.mark.parametrize(("place", "told"), [
+        ("file", "it is no folder"), ("link", "it is no folder"), ("file/below", "cannot be made"),
+        ("x" * 300, "cannot be made or written .File name too long")])
+    def test_a_place_that_cannot_be_is_refused(self, tmp_path, name, place, told):
+        (tmp_path / "file").write_text("")
+        (tmp_path / "link").symlink_to("nowhere")
+        with pytest.raises(ValueError, match=rf"^{name} .*{told}.*Give a folder in which you may write\.$"):
+            self.start(tmp_path, **{name: str(tmp_path / place)})
+
+    @pytest.mark.parametrize("mode", [None, "online", "offline"])
+    def test_a_tracker_that_sends_is_refused_as_soon_as_the_corpus_is_opened(self, tmp_path, monkeypatch, mode):
+        monkeypatch.delenv("WANDB_MODE", raising=False)
+        if mode:
+            monkeypatch.setenv("WANDB_MODE", mode)
+        run = self.start(tmp_path, tracker="wandb")
+        run.use(FakeCorpus())
+        if mode == "offline":
+            run.use(FakeCorpus(True))
+        else:
+            with pytest.raises(ValueError, match="Set WANDB_MODE=offline, or choose csv"):
+                run.use(FakeCorpus(True))
+
+    @pytest.mark.parametrize("restricted", [False, True])
+    def test_counts_of_fewer_than_five_people_stay_out_of_the_metrics(self, tmp_path, restricted):
+        run = small_runs.finish(tmp_path / "cfrafn/a", "cfrafn", restricted, {
+            "test": {"confusion": {"tn": 12, "fp": 4, "fn": 0, "tp": 5}, "participants": 16},
+            "by_gender": {"male": {"speakers": 4}}, "expansion": 2})
+        few = None if restricted else 4
+        assert run.metrics["test"]["confusion"] == {"tn": 12, "fp": few, "fn": None if restricted else 0, "tp": 5}
+        assert run.metrics["by_gender"] == {"male": {"speakers": few}}
+        assert run.metrics["test"]["participants"] == 16
+        assert run.metrics["expansion"] == 2
+        assert verify.refusal(run.folder) is None
 
     def test_an_interrupted_run_of_other_code_is_not_resumed(self, tmp_path, monkeypatch):
         self.start(tmp_path)
@@ -278,15 +325,112 @@ class TestExport:
             (folder / name).write_text("not for others")
         __main__.main(["export", str(folder), str(tmp_path / "away")])
         told = capsys.readouterr().out
-        assert ("predictions.csv" in told) == ("private.log" in told) == restricted
+        assert ("predictions.csv" in told) == restricted
+        assert "private.log" in told
         assert "predictions_backup.csv" in told
         names = {p.name for p in (tmp_path / "away").iterdir()}
         assert names >= {"params.yaml", "metrics.json", "provenance.json", "SHA256SUMS", "figures"}
-        assert ("predictions.csv" in names) == ("private.log" in names) == (not restricted)
-        assert not names & {".history.csv.1.part", "predictions_backup.csv", "tensorboard", "search.db"}
+        assert ("predictions.csv" in names) == (not restricted)
+        assert not names & {"private.log", ".history.csv.1.part", "predictions_backup.csv", "tensorboard", "search.db"}
         assert not list((tmp_path / "away/figures").iterdir())
         assert (verify.refusal(tmp_path / "away") is None) == (not restricted)
         assert verify.refusal(folder) is None
+
+    def test_only_what_the_run_recorded_goes(self, tmp_path, capsys):
+        run = small_runs.finish(tmp_path / "cfrafn/a", "cfrafn")
+        for name in ("drawn", "changed", "linked"):
+            run.save_figure(plt.figure(), name)
+        run.save("metrics_meanstd.csv", "auc\n")
+        run.save("costs.csv", "steps\n")
+        folder, secret = run.folder, tmp_path / "pseudonyms.key"
+        secret.write_text("0" * 64)
+        (folder / "figures/mine.png").write_bytes(b"a face")
+        (folder / "figures/changed.png").write_bytes(b"a face")
+        (folder / "figures/key.png").symlink_to(secret)
+        (folder / "figures/linked.png").rename(tmp_path / "linked.png")
+        (folder / "figures/linked.png").symlink_to(tmp_path / "linked.png")
+        (folder / "costs.csv").write_text("by hand\n")
+        (folder / "scaler.json").symlink_to(secret)
+        (folder / "metrics.csv").write_text("by hand\n")
+        __main__.main(["export", str(folder), str(tmp_path / "away")])
+        assert sorted(p.name for p in (tmp_path / "away/figures").iterdir()) == ["drawn.png"]
+        names = {p.name for p in (tmp_path / "away").iterdir()}
+        assert "metrics_meanstd.csv" in names
+        assert not names & {"costs.csv", "scaler.json", "metrics.csv"}
+        assert "0" * 64 not in "".join(p.read_text("latin1") for p in (tmp_path / "away").rglob("*") if p.is_file())
+        told = capsys.readouterr().out
+        for name in ("figures/mine.png", "figures/changed.png", "figures/key.png", "figures/linked.png", "costs.csv",
+                     "scaler.json", "metrics.csv"):
+            assert re.search(rf"[ ,]{re.escape(name)}[,.]", told), name
+        __main__.main(["export", str(tmp_path / "away"), str(tmp_path / "further")])
+        assert (tmp_path / "further/figures/drawn.png").exists()
+
+    def test_no_folder_is_entered_by_a_link(self, tmp_path):
+        run = small_runs.finish(tmp_path / "cfrafn/a", "cfrafn")
+        run.save_figure(plt.figure(), "drawn")
+        (run.folder / "figures").rename(tmp_path / "figures")
+        (run.folder / "figures").symlink_to(tmp_path / "figures")
+        assert runs.export(run.folder, tmp_path / "away") == ["figures"]
+        assert not list((tmp_path / "away/figures").iterdir())
+
+    def test_a_run_from_before_figures_were_recorded_goes_without_them(self, tmp_path):
+        run = small_runs.finish(tmp_path / "cfrafn/a", "cfrafn")
+        run.save_figure(plt.figure(), "drawn")
+        (run.folder / "written.json").unlink()
+        assert verify.refusal(run.folder) is None
+        assert runs.export(run.folder, tmp_path / "away") == ["figures/drawn.png"]
+        assert (tmp_path / "away/predictions.csv").exists()
+
+    def test_weights_are_warned_of_where_there_are_some(self, tmp_path, capsys):
+        for name in ("with", "without"):
+            (tmp_path / "cfrafn" / name).mkdir(parents=True)
+            if name == "with":
+                (tmp_path / "cfrafn/with/checkpoint.safetensors").write_bytes(b"weights")
+            small_runs.finish(tmp_path / "cfrafn" / name, "cfrafn")
+            __main__.main(["export", str(tmp_path / "cfrafn" / name), str(tmp_path / name)])
+            assert ("trained weights may reveal" in capsys.readouterr().out) == (name == "with")
+
+    @pytest.mark.parametrize(("content", "told"), [
+        ("{", "cannot be read"), ("{}", "written by depnb of an unknown version"), (None, "is missing"),
+        ("[" * 100_000, "cannot be judged"), ("simulated", "was changed after the run")])
+    def test_a_run_that_is_not_as_it_was_is_refused(self, tmp_path, content, told):
+        folder = small_runs.finish(tmp_path / "cfrafn/a", "cfrafn", restricted=True).folder
+        file = folder / "provenance.json"
+        if content is None:
+            file.unlink()
+        else:
+            file.write_text(file.read_text().replace('"simulated": false', '"simulated": true')
+                            if content == "simulated" else content)
+        with pytest.raises(SystemExit, match=rf"^run cfrafn/a: .*{told}") as stopped:
+            __main__.main(["export", str(folder), str(tmp_path / "away")])
+        assert str(stopped.value).endswith("Nothing was exported.")
+        assert not (tmp_path / "away").exists()
+
+    @pytest.mark.parametrize(("target", "told"), [
+        ("cfrafn/a/away", "lies in the run's own folder"), ("data/deep/away", "lies in data_root"),
+        ("link", r"is there already \(a link to nowhere\)"), ("file/away", "cannot be written .Not a directory"),
+        ("new/" + "x" * 300, "cannot be written .File name too long")])
+    def test_a_target_that_cannot_be_leaves_nothing_behind(self, tmp_path, target, told):
+        (tmp_path / "data").mkdir()
+        (tmp_path / "file").write_text("")
+        (tmp_path / "link").symlink_to("nowhere")
+        small_runs.finish(tmp_path / "cfrafn/a", "cfrafn", data_root=str(tmp_path / "data"))
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(SystemExit, match=rf"{told}.* Give a folder .*\.$"):
+            __main__.main(["export", str(tmp_path / "cfrafn/a"), str(tmp_path / target)])
+        assert sorted(tmp_path.rglob("*")) == before
+
+    def test_a_full_disk_leaves_nothing_behind(self, tmp_path, monkeypatch):
+        small_runs.finish(tmp_path / "cfrafn/a", "cfrafn")
+        before = sorted(tmp_path.rglob("*"))
+
+        def full(*_):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(folder_module, "settle", full)
+        with pytest.raises(SystemExit, match=r"cannot be written \(No space left on device\)"):
+            __main__.main(["export", str(tmp_path / "cfrafn/a"), str(tmp_path / "deep/er/away")])
+        assert sorted(tmp_path.rglob("*")) == before
 
     @pytest.mark.parametrize(("there", "said"), [(False, "no finished run there"), (True, "is there already")])
     def test_what_cannot_be_is_said(self, tmp_path, there, said):

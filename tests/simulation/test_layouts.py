@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from depnb.simulation import voice
+from depnb.simulation import __main__, cohort, layouts, voice
 from depnb.simulation.layouts import MARKER, simulate
 
 TINY = {"participants": 3, "seconds": 0.5, "size": 96}
@@ -113,6 +113,29 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match="is not empty and not a simulated corpus"):
         simulate("avec2014", tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("root", "told"), [
+    ("file", "is not empty and not a simulated corpus"), ("link", "is not empty and not a simulated corpus"),
+    ("file/below", r"cannot be written \(File exists\)\. Free space or choose another folder"), ("torn", "cannot be read"),
+    ("/proc/depnb", r"cannot be written \(.*\)\."), ("", "names no folder"), ("/", "names no folder")])
+@pytest.mark.parametrize("layout", ["avec2014", "cohort"])
+def test_the_command_stops_at_once_and_in_one_sentence(tmp_path, monkeypatch, layout, root, told):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / ("COHORT.json" if layout == "cohort" else MARKER)).write_text("[")
+    monkeypatch.setattr(cohort, "drawn", None)              # nothing is drawn
+    monkeypatch.setattr(layouts, "LAYOUTS", {name: kind._replace(write=None) for name, kind in layouts.LAYOUTS.items()})
+    with pytest.raises(SystemExit, match=told.replace("corpus", layout if layout == "cohort" else "corpus")) as stopped:
+        __main__.main([layout, "--root", str(tmp_path / root) if root not in ("", "/") else root, "--participants", "8"])
+    assert "Traceback" not in str(stopped.value)
+    assert isinstance(stopped.value.code, str)
+
+
+def test_the_command_says_what_is_wrong_with_its_arguments(tmp_path):
+    with pytest.raises(SystemExit, match=r"^participants: 0\. Cases and controls need at least 2\.$"):
+        __main__.main(["dvlog", "--root", str(tmp_path / "x"), "--participants", "0"])
 
 
 def test_an_unknown_layout_is_named(tmp_path):

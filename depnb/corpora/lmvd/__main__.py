@@ -14,17 +14,23 @@ def main(arguments=None):
     command.add_argument("output", type=Path, help="folder of the arrays: visual/ of the corpus")
     command.add_argument("--workers", type=int, default=-1, help="processes; -1 uses every core")
     command.add_argument("--overwrite", action="store_true", help="make arrays anew that exist")
-    given = parser.parse_args(arguments)
-    if not given.input.is_dir() or not any(given.input.rglob("*.csv")):
-        raise SystemExit(f"{given.input}: no folder with OpenFace tables (*.csv). Give the one that holds them.")
+    wanted = parser.parse_args(arguments)
+    if not wanted.input.is_dir() or not any(wanted.input.rglob("*.csv")):
+        raise SystemExit(f"{wanted.input}: no folder with OpenFace tables (*.csv). Give the one that holds them.")
     try:
-        written, there, problems, remarks = lmvd.extract(given.input, given.output, given.workers, given.overwrite)
+        wanted.output.mkdir(parents=True, exist_ok=True)    # at once; and the log lies there if every table is faulty
+        written, before, problems, remarks = lmvd.extract(wanted.input, wanted.output, wanted.workers, wanted.overwrite)
+        lines = privacy.report(remarks | problems, wanted.input, wanted.output / "private.log")
     except OSError as error:
-        raise SystemExit(f"{given.output}: cannot be written ({error.strerror}). Free space or choose another folder, and "
+        raise SystemExit(f"{wanted.output}: cannot be written ({error.strerror}). Free space or choose another folder, and "
                          "run again; what was written stays.") from None
-    for line in privacy.report(remarks | problems, given.input, given.output / "private.log"):
+    for line in lines:
         print(line)
-    print(f"{len(written)} arrays written to {given.output}, {len(there)} were there already, {len(problems)} failed.")
+    tables = len(written) + len(before) + len(problems)
+    if 0 < len(problems) < privacy.FEWEST and not privacy.simulated(wanted.input):
+        print(f"{privacy.used(tables - len(problems), tables, 'tables', True)}; their arrays are in {wanted.output}.")
+    else:
+        print(f"{len(written)} arrays written to {wanted.output}, {len(before)} were there already, {len(problems)} failed.")
     return int(bool(problems))
 
 
