@@ -272,6 +272,8 @@ def small_groups(value, where):
         for key, inner in value.items():
             if key in ("participants", "speakers", "people", "depressed") and isinstance(inner, int) and 0 < inner < 5:
                 yield f"{where}: of {inner} {key}"
+            if key in privacy.DECIDED and inner is not None and inner < privacy.FEWEST:
+                yield f"{where}: {key} {inner}"
             yield from small_groups(inner, f"{where}/{key}")
     elif isinstance(value, list):
         for number, inner in enumerate(value):
@@ -285,7 +287,7 @@ def left_by(machine):
     sequences = [*columns_of(page, "notebook"), *columns_of_text(page, "notebook")]
     for path in sorted(p for p in machine.run.rglob("*") if p.is_file() and p.name not in privacy.IDENTIFYING):
         if path.suffix in (".csv", ".json", ".yaml", ".log", ""):
-            texts[path.name] = path.read_text()
+            texts[path.name] = re.sub(r"\b[0-9a-f]{64}\b", "a hash", path.read_text())        # of files of the run
         elif path.suffix != ".png":             # headers of weights, databases
             texts[path.name] = path.read_bytes()[:100_000].decode("latin1")
         if path.suffix == ".json":
@@ -468,6 +470,7 @@ class TestNobodyIsNamed:
             assert name({"a": text}, []), text
         assert list(small_groups({"by_gender": [{"participants": 4}, {"participants": 5}]}, "")) == [
             "/by_gender/0: of 4 participants"]
+        assert list(small_groups({"tn": 5, "fp": None, "fn": 0}, "")) == [": fn 0"]
 
 
 def test_purge_knows_every_file_that_a_run_writes(licensed, here):
