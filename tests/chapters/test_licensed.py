@@ -237,7 +237,7 @@ def numbers_in(value, where):
             yield f"{where}/*/{column}", rows[column].tolist()
 
 
-NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.]*\w)")
+NUMBER = re.compile(r"(?<![\w.])(?<![A-Z]-)-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.]*\w)")
 
 
 def columns_of(page, where):
