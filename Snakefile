@@ -2,7 +2,8 @@
 #   snakemake --cores 2 book                   the quick profile   snakemake --cores 2 runs/sta_drn/k-4/metrics.json   one run
 #   snakemake --cores 2 --config profile=full -- book              with all ablations, more seeds and repetitions: hours
 #   snakemake --executor slurm --jobs 8 book   on a cluster, with snakemake-executor-plugin-slurm
-# A run is started anew when its parameters, the library or the notebook's computing cells change (params: code). A chapter or
+# A run is started anew when its parameters, its share of the library or the notebook's computing cells change (params: code;
+# a share is the shared rooms and the paper's own files: see depnb.runs.origin). A chapter or
 # page of evidence makes its own run: without metrics.json it goes on where the same code left it, and starts anew otherwise.
 import argparse
 import json

@@ -5,7 +5,7 @@ python benchmarks/aafn_training_step.py --save benchmarks/results/aafn_training_
 Plain: the network as released, visual convolution in 2-D, PyTorch's bidirectional LSTM in full, eight heads in a loop.
 Ours: `depnb.models.aafn`: 1-D convolution, no backward direction in the top LSTM layer but one step, heads in one call.
 Both start from the same weights; without dropout their losses must agree to 1e-4 (before timing). Timed with dropout 0.7,
-in 32 bits; the stacked heads need freed memory to be kept (`training.keep_freed_memory`), or page faults cost more than the
+in 32 bits; the stacked heads need freed memory to be kept (`loop.keep_freed_memory`), or page faults cost more than the
 loop, so it is set for ours, and in a second row for both. SAM takes two such passes a step. --quick: small sizes, only to
 see that it runs.
 

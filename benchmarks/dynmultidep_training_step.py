@@ -7,7 +7,7 @@ exp(step A) and step B u of all frames in memory, then a loop over the frames. O
 is the same model with the same weights; the losses before and after the first step must agree to 1e-4 (without dropout).
 The gradient of every frame's slice is a tensor of all frames, so that the slow path takes tens of minutes at batch 16: by
 default it is measured at batch 1 and 2 beside ours, and ours alone at batch 16 (--alone; its row has no ratio). Freed memory
-is kept for both (`training.keep_freed_memory`). --quick: small sizes, only to see that it runs.
+is kept for both (`loop.keep_freed_memory`). --quick: small sizes, only to see that it runs.
 """
 
 import copy

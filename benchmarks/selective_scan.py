@@ -8,7 +8,7 @@ reference, which makes all decays and drives first and slices them frame by fram
 <name>_length.csv holds ours for 60 to 20,000 frames: seconds, microseconds a frame, and the peak of resident memory beyond
 inputs and outputs (Linux). On CUDA, our Triton kernels beside the CUDA kernel of mamba-ssm, where that can be imported.
 All start from the same numbers and must agree to 1e-4. A second row has freed memory kept for both, as in the notebooks
-(`training.keep_freed_memory`): page faults are most of what the plain ways cost.
+(`loop.keep_freed_memory`): page faults are most of what the plain ways cost.
 --quick: small sizes, only to see that it runs.
 """
 

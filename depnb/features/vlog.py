@@ -156,7 +156,7 @@ def in_order(vlogs, sessions, batch_size, bucketing=True):
 
 
 class Batches:
-    """Training batches for `training.fit`; what an epoch draws depends on (seed, epoch) alone.
+    """Training batches for `loop.fit`; what an epoch draws depends on (seed, epoch) alone.
 
     vlogs: mapping session -> {"acoustic": (T, Fa), "visual": (T, Fv)}, scaled; items: (session, start, length) each, every
     one once an epoch; labels: mapping session -> 0 or 1. crop: of each item so many rows, elsewhere every epoch (0: all).

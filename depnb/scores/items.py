@@ -91,7 +91,7 @@ def totals_by_person(windows, y_pred):
 def epoch_choices(history):
     """What each rule of choosing the epoch would have reported of one training -> rule -> dict of test measures.
 
-    history: rows of `training.fit` with val_mae (of validation participants, absent where there are none) and val_test_*,
+    history: rows of `loop.fit` with val_mae (of validation participants, absent where there are none) and val_test_*,
     the test measures that were written down beside it: accuracy and f1 of windows, mae and auc of people. Rules that look
     at the test set pick the luckiest epoch for their own measure.
     """
