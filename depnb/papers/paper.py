@@ -47,9 +47,9 @@ def departure_table():
     rows = []
     for name, entries in departures().items():
         chapter = yaml.safe_load(located(f"params/{name}/quick.yaml").read_text())
-        rows += [{"paper": name, "setting": setting, "in the chapter": entry.get("chapter", chapter.get(setting)),
-                  "here": entry["here"], "why": entry["why"]} for setting, entry in entries.items()]
-    return pd.DataFrame(rows)
+        rows += [{"paper": cards()[name].title, "setting": setting, "here": entry["here"], "why": entry["why"],
+                  "in the chapter": entry.get("chapter", chapter.get(setting))} for setting, entry in entries.items()]
+    return pd.DataFrame(rows)[["paper", "setting", "in the chapter", "here", "why"]]
 
 
 class Paper:

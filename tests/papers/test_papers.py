@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from depnb.evidence import baselines, protocol
 from depnb.evidence.cohort import cohort_folds, parts
 from depnb.features import clips
 from depnb.papers import paper, rooms
 from depnb.papers.cards import cards
+from tests.paths import ROOT
 
 NAMES = tuple(cards())
 FEW = ("300", "303", "305")
@@ -276,3 +278,27 @@ class TestBaselines:
         assert len(words) == len(table)
         assert all(len(set(words[table.index[table["participant"] == p]])) == 1 for p in FEW)
         assert not any("are you" in said for said in words)             # the interviewer's question
+
+
+class TestDepartures:
+    def test_each_says_what_is_here_and_why_and_what_the_chapter_has(self):
+        for name, entries in paper.departures().items():
+            chapter = yaml.safe_load((ROOT / f"params/{name}/quick.yaml").read_text())
+            for setting, entry in entries.items():
+                assert set(entry) == {"here", "why"} | (set() if setting in chapter else {"chapter"}), (name, setting)
+                assert entry["here"] != chapter.get(setting, entry.get("chapter"))
+        assert set(paper.departures()) == set(cards())
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_all_else_is_as_in_the_chapter(self, models, name):
+        chapter = yaml.safe_load((ROOT / f"params/{name}/quick.yaml").read_text())
+        apart = {setting for setting, value in vars(models[name].p).items() if value != chapter[setting]}
+        assert apart == {setting for setting in paper.departures()[name] if setting in chapter}
+        recipe = models[name].recipe()
+        shared = set(recipe) & set(chapter)
+        assert {k: recipe[k] for k in shared} == {k: getattr(models[name].p, k) for k in shared}
+
+    def test_a_page_lists_them_all(self):
+        table = paper.departure_table()
+        assert len(table) == sum(map(len, paper.departures().values()))
+        assert not table.isna().any(axis=None)
