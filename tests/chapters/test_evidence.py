@@ -44,7 +44,7 @@ class TestEvery:
         folder, _ = evidence(page)
         assert verify.refusal(folder) is None
         assert {p.name for p in folder.iterdir()} - {"fits"} == {
-            "params.yaml", "metrics.json", "predictions.csv", "provenance.json", "SHA256SUMS", "figures"}
+            "params.yaml", "metrics.json", "predictions.csv", "provenance.json", "SHA256SUMS", "written.json", "figures"}
         assert {p.stem for p in (folder / "figures").iterdir()} == FIGURES[page]
 
     def test_says_that_it_is_simulated_and_from_which_cohort(self, evidence, run, cohort, page):
@@ -65,7 +65,7 @@ class TestEvery:
     def test_its_parameters_are_checked_before_anything_else(self, page):
         cells = [c.source for c in nbformat.read(files.notebook(page), 4).cells if c.cell_type == "code"]
         first = next(line for line in cells[1].splitlines() if line and not re.match(r"from|import", line))
-        assert first == "p = runs.parameters(globals())"
+        assert re.fullmatch(r"p = parameters\.read\(globals\(\), \w+\)", first)
 
 
 class TestComparison:
