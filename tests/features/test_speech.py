@@ -305,7 +305,9 @@ def test_the_command_fills_the_cache(files, tmp_path, monkeypatch, capsys):
     command.main()
     told = capsys.readouterr().out
     assert "3 of 4 recordings in the cache." in told
-    assert "broken.ogg: the file is empty" in told
+    assert "fewer than five: the file is empty" in told            # the folder is not simulated: no names
+    assert "broken.ogg" not in told
+    assert "broken.ogg\tthe file is empty" in (tmp_path / "cache/private.log").read_text()
     monkeypatch.setattr(speech, "egemaps", None)
     features, _, _ = speech.extract(files, tmp_path / "cache", **PLAIN)     # what a notebook asks for
     assert len(features) == 3

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from depnb.corpora import lmvd
+from depnb.corpora.vlogs import standardised
 from depnb.features import vlog_extract
 from depnb.simulation import severity, vlog, vlog_corpus
 from depnb.simulation.layouts import MARKER, simulate
@@ -326,7 +327,7 @@ class TestRecorded:
                 extract = vlog_extract.logmel if layout == "lmvd" else vlog_extract.acoustic
                 np.testing.assert_array_equal(heard, extract(files["sound"])["acoustic"])
             landmarks = vlog_extract.visual(files["video"])["visual"]
-            expected = vlog_extract.standardised(landmarks) if layout == "lmvd" else landmarks
+            expected = standardised(landmarks) if layout == "lmvd" else landmarks
             np.testing.assert_allclose(seen, expected, atol=1e-6)
 
     def test_truth_has_the_cues_of_voice_and_face(self, recorded):
