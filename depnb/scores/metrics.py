@@ -7,7 +7,6 @@ one class, PPV without a positive decision) are NaN.
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from sklearn import metrics as library
 
 METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "gmean", "mcc", "kappa",
@@ -100,27 +99,6 @@ def ranked_counts(y, p, w):
 def majority_predictor(y_true, prevalence):
     """Metrics of always saying the same: probability = share of ones in training, decision = the larger class."""
     return classification(y_true, np.full(len(y_true), float(prevalence)))
-
-
-def permutation(y_true, first, second, metric, threshold=0.5, seed=0):
-    """Two-sided test of any metric: both models' predictions swapped at random within participants -> dict of floats.
-
-    y_true, first, second (n,) as in `delong`, one row a participant; metric: one of METRICS. first, second: its values,
-    difference, p; NaN where the metric is undefined, or for a single participant.
-    """
-    y_true, first = checked(y_true, first)
-    second = checked(y_true, second)[1]
-
-    def value(p):
-        return scores(y_true, p, threshold)[metric]
-
-    found = {"first": float(value(first)), "second": float(value(second)), "difference": float(value(first) - value(second))}
-    if len(y_true) < 2 or np.isnan(found["difference"]):
-        return found | {"p": float("nan")}
-    test = stats.permutation_test((first, second), lambda a, b, axis: value(a) - value(b), permutation_type="samples",
-                                  vectorized=True, n_resamples=9999, batch=max(1, 500_000 // len(y_true)),
-                                  rng=np.random.default_rng(seed))
-    return found | {"p": float(test.pvalue)}
 
 
 def confusion(y_true, y_pred, threshold=0.5):
