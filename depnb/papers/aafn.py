@@ -140,7 +140,7 @@ class Paper(paper.Paper):
     def error(self, scores, rows, people, prepared):
         """Mean absolute error of the PHQ-8 total."""
         guess = self.by_person(scores, rows)
-        return float((guess - people[paper.ITEMS].sum(1).reindex(guess.index)).abs().mean())
+        return float((guess - people[paper.ITEMS].sum(axis=1).reindex(guess.index)).abs().mean())
 
     def without(self, inputs, sense):
         present = inputs["present"].clone()

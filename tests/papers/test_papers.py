@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from sklearn.metrics import log_loss
 
 from depnb.evidence import baselines, protocol
 from depnb.evidence.cohort import cohort_folds, parts
@@ -302,3 +303,27 @@ class TestDepartures:
         table = paper.departure_table()
         assert len(table) == sum(map(len, paper.departures().values()))
         assert not table.isna().any(axis=None)
+
+
+class TestError:
+    """What the epoch is chosen by: of participants, in the unit of the chapter."""
+
+    @pytest.mark.parametrize("name", ["cfrafn", "dynmultidep"])
+    def test_of_a_class_is_the_cross_entropy_of_the_mean_probability(self, models, people, name):
+        model, rows = models[name], np.arange(len(models[name].table))
+        logits = np.random.default_rng(0).normal(size=len(rows))
+        mean = pd.Series(1 / (1 + np.exp(-logits))).groupby(model.table["participant"].to_numpy()).mean()
+        expected = log_loss(people["label"].reindex(mean.index), mean, labels=[0, 1])
+        assert model.error(logits, rows, people, None) == pytest.approx(expected)
+
+    def test_of_scores_is_in_points_of_the_questionnaire(self, models, people):
+        model, rows = models["sta_drn"], np.arange(len(models["sta_drn"].table))
+        prepared = model.prepare(rows, people)
+        right = model.targets(people, prepared).numpy().astype(float)
+        assert model.error(right, rows, people, prepared) == pytest.approx(0, abs=1e-4)
+        off = model.error(right + 2 / prepared[1], rows, people, prepared)          # two points, but at the end of the scale
+        assert 1.5 < off <= 2 + 1e-4
+        model, rows = models["aafn"], np.arange(len(models["aafn"].table))
+        total = model.targets(people, {}).sum(1).numpy()
+        assert model.error(total, rows, people, {}) == pytest.approx(0, abs=1e-5)
+        assert model.error(total + 3, rows, people, {}) == pytest.approx(3, abs=1e-5)
