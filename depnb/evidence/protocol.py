@@ -21,11 +21,6 @@ from depnb.runs import loop, verify
 COMPARED = ("participants", "effect", "cohort_seed", "folds", "epochs", "seed")    # of the comparison, as of who reads it
 
 
-def by_participant(table, scores):
-    """Mean score of a participant's units -> Series by participant."""
-    return pd.Series(scores).groupby(table["participant"].to_numpy()).mean()
-
-
 class Batches:
     """Training batches of a pipeline; what an epoch draws depends on (seed, epoch) alone."""
 

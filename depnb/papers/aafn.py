@@ -139,7 +139,7 @@ class Paper(paper.Paper):
 
     def error(self, scores, rows, people, prepared):
         """Mean absolute error of the PHQ-8 total."""
-        guess = self.by_person(scores, rows)
+        guess = paper.by_participant(self.table.iloc[rows], scores)
         return float((guess - people[paper.ITEMS].sum(axis=1).reindex(guess.index)).abs().mean())
 
     def without(self, inputs, sense):

@@ -14,6 +14,7 @@ from depnb.features import interview, text, vggish, vlog
 from depnb.files import located
 from depnb.models.pickles import is_safetensors
 from depnb.papers import weights
+from depnb.papers.cards import cards
 
 WEIGHTS = "checkpoint.safetensors"      # of a run
 # Parameters that must have one of these values (text: must be given), or the answers would mean
@@ -82,7 +83,7 @@ def run_weights(paper, path, page="chapter"):
     except Exception as error:      # safetensors raises its own type for anything that is not its format
         raise ValueError(f"checkpoint {path}: no weights of a run can be read from it ({type(error).__name__}). "
                          f"Give a run's folder, its {WEIGHTS} or an authors' file.") from None
-    titles = {name: title for name, (title, *_) in weights.FORMATS.items()}
+    titles = {name: card.title for name, card in cards().items()}
     if theirs in titles and theirs != paper:
         asked, remedy = ((f"this is the chapter on {titles[paper]}", f"Give it to notebooks/{theirs}.ipynb")
                          if page == "chapter" else (f"paper is {paper}", f"Set paper to {theirs}"))

@@ -29,9 +29,14 @@ NOTHING = ("noise", 0, 0, None)
 DEPARTURES = "params/evidence/departures.yaml"
 
 
+def of_chapter(name):
+    """The settings of a paper's chapter, in its quick run -> dict by parameter."""
+    return yaml.safe_load(located(f"params/{name}/quick.yaml").read_text())
+
+
 def settings(name):
     """A paper's settings on the pages of evidence, by name: those of its chapter, less what DEPARTURES changes."""
-    chapter = yaml.safe_load(located(f"params/{name}/quick.yaml").read_text())
+    chapter = of_chapter(name)
     changed = {setting: entry["here"] for setting, entry in departures()[name].items() if setting in chapter}
     return SimpleNamespace(**chapter | changed)
 
@@ -46,10 +51,15 @@ def departure_table():
     """The same as a table for a page: paper, setting, in the chapter, here, why."""
     rows = []
     for name, entries in departures().items():
-        chapter = yaml.safe_load(located(f"params/{name}/quick.yaml").read_text())
+        chapter = of_chapter(name)
         rows += [{"paper": cards()[name].title, "setting": setting, "here": entry["here"], "why": entry["why"],
                   "in the chapter": entry.get("chapter", chapter.get(setting))} for setting, entry in entries.items()]
     return pd.DataFrame(rows)[["paper", "setting", "in the chapter", "here", "why"]]
+
+
+def by_participant(table, scores):
+    """Mean score of a participant's units -> Series by participant."""
+    return pd.Series(scores).groupby(table["participant"].to_numpy()).mean()
 
 
 class Paper:
@@ -79,10 +89,6 @@ class Paper:
         """What attributions explain: one number a unit, differentiable -> (B,)."""
         return network(**inputs)
 
-    def by_person(self, values, rows):
-        """Means over the units of each participant. values (rows,) -> Series by participant."""
-        return pd.Series(values).groupby(self.table["participant"].to_numpy()[rows]).mean()
-
     def units(self, people):
         """Rows of `table` that belong to these participants."""
         return np.flatnonzero(self.table["participant"].isin(people))
@@ -106,7 +112,7 @@ class Binary(Paper):
 
     def error(self, scores, rows, people, prepared):
         """Cross-entropy of the mean probability."""
-        guess = self.by_person(1 / (1 + np.exp(-scores.astype(float))), rows).clip(1e-6, 1 - 1e-6)
+        guess = by_participant(self.table.iloc[rows], 1 / (1 + np.exp(-scores.astype(float)))).clip(1e-6, 1 - 1e-6)
         label = people["label"].reindex(guess.index)
         return float(-(label * np.log(guess) + (1 - label) * np.log(1 - guess)).mean())
 

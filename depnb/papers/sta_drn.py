@@ -198,7 +198,7 @@ class Paper(paper.Paper):
     def error(self, scores, rows, people, prepared):
         """Mean absolute error in points of the BDI-II."""
         mean, sd = prepared
-        guess = self.by_person(np.clip(mean + sd * scores, BDI2.low, BDI2.high), rows)
+        guess = paper.by_participant(self.table.iloc[rows], np.clip(mean + sd * scores, BDI2.low, BDI2.high))
         return float((guess - people["bdi2"].reindex(guess.index)).abs().mean())
 
     def planted(self, data, rows):

@@ -66,7 +66,7 @@ class TestParts:
 
 def test_a_participant_counts_once_by_the_mean_of_the_units():
     table = pd.DataFrame({"participant": ["b", "a", "b", "b"]}, index=[4, 5, 6, 7])
-    assert protocol.by_participant(table, np.array([1.0, 5.0, 2.0, 6.0])).to_dict() == {"a": 5, "b": 3}
+    assert paper.by_participant(table, np.array([1.0, 5.0, 2.0, 6.0])).to_dict() == {"a": 5, "b": 3}
 
 
 class TestCohort:

@@ -268,7 +268,7 @@ class TestBaselines:
     @pytest.mark.parametrize("kind", baselines.BASELINES)
     def test_grows_with_the_target_where_it_learnt(self, models, people, split, kind):
         baseline = baselines.Baseline(kind, models)
-        scores = protocol.by_participant(baseline.table, baseline.fit(people, split)(models))
+        scores = paper.by_participant(baseline.table, baseline.fit(people, split)(models))
         train = split.index[split == "train"]
         assert scores[train].corr(people[baseline.kind.target][train], method="spearman") >= 0
         assert scores.index.equals(pd.Index(sorted(people.index)))
