@@ -22,8 +22,8 @@ pdf: book
 	$(BIN)/python -m depnb.book.pdf _build/singlehtml _build/book.pdf
 	@echo "Open _build/book.pdf"
 
-# Processes share the tests, each with one thread; what takes longest begins first.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --dist loadgroup --no-loadscope-reorder
+# Processes share the tests, each with one thread and none of its own; what takes longest begins first.
+PYTEST := OMP_NUM_THREADS=1 LOKY_MAX_CPU_COUNT=1 $(BIN)/pytest -n logical --dist loadgroup --no-loadscope-reorder
 
 test: .venv/.ready
 	$(BIN)/ruff check .
@@ -31,13 +31,14 @@ test: .venv/.ready
 
 check: .venv/.ready
 	$(BIN)/ruff check .
-	$(PYTEST) -m "not notebook and not book"
+	$(PYTEST) -m "not notebook and not book and not slow"
 
-test-slow: .venv/.ready
+test-slow: .venv/.lab
+	$(BIN)/ruff check .
 	$(PYTEST) -m "slow or not slow"
 
 lab: .venv/.lab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks --LabApp.default_url=/lab/tree/START.ipynb
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

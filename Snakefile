@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from depnb import runs
+from depnb.corpora.simulated import effect_text
 from depnb.papers.cards import cards
 
 PAPERS = list(cards())
@@ -22,6 +23,7 @@ if PROFILE not in ("quick", "full"):
     raise ValueError(f"profile {PROFILE!r}: choose quick or full.")
 TABLES = {paper: yaml.safe_load(Path(f"params/{paper}/ablations.yaml").read_text()) for paper in PAPERS}
 EVIDENCE_VALUES = yaml.safe_load(Path(f"params/evidence/{PROFILE}.yaml").read_text())
+LEDGER = [*(f"params/{paper}/claims.yaml" for paper in PAPERS), "book/data/sources.yaml"]
 # Quiet notebooks; processes share the cores, so that waiting threads must not spin.
 QUIET = "TQDM_DISABLE=1 OMP_WAIT_POLICY=PASSIVE PYDEVD_DISABLE_FILE_VALIDATION=1"
 
@@ -40,7 +42,7 @@ def quick(paper):
 def corpus_of(wildcards):
     """Marker of the extracted features of the corpus that a run reads; of the corpus, where it holds features itself."""
     p = quick(wildcards.paper) | TABLES[wildcards.paper]["runs"][wildcards.name]["parameters"]
-    name = f"{p['corpus']}-{p['simulated_participants']}-effect{p['simulated_effect']:g}-seed{p['simulated_seed']}"
+    name = f"{p['corpus']}-{p['simulated_participants']}-effect{effect_text(p['simulated_effect'])}-seed{p['simulated_seed']}"
     if p["corpus"] in ("dvlog", "lmvd"):
         return f"data/simulated/{name}/SIMULATED.json"
     extracted = (f"interviews-step{p['frame_step']}-{p['windows']}" if "windows" in p else
@@ -50,7 +52,7 @@ def corpus_of(wildcards):
 
 wildcard_constraints:
     paper="|".join(PAPERS), page="|".join(EVIDENCE), lesson="|".join(LESSONS), name="[a-z0-9-]+", layout="[a-z0-9_]+",
-    participants=r"\d+", last="real_data|provenance", effect=r"[\d.]+", seed=r"\d+", silence="[a-z]+", windows="[a-z_]+",
+    participants=r"\d+", last="real_data|provenance", effect=r"[\d.]+|literature", seed=r"\d+", silence="[a-z]+", windows="[a-z_]+",
 
 
 rule book:
@@ -66,7 +68,8 @@ rule book:
     log: "logs/book.txt"
     shell:
         "(NO_COLOR=1 jupyter-book build . -W -n --keep-going && touch {output}) > {log} 2>&1 "
-        "|| {{ grep -E 'WARNING|ERROR|Error' {log}; exit 1; }}"
+        # all is read again then: a page that is not would not warn a second time
+        "|| {{ rm -rf _build/.doctrees; grep -E 'WARNING|ERROR|Error' {log}; exit 1; }}"
 
 
 rule corpus:
@@ -137,7 +140,7 @@ rule notebook:
         beforehand,
         notebook="notebooks/{paper}.ipynb",
         table="params/{paper}/ablations.yaml",
-        told=["book/data/field.yaml", "params/{paper}/commands.yaml"],
+        told=lambda w: ["book/data/field.yaml", *map(str, Path(f"params/{w.paper}").glob("commands.yaml"))],
         base=lambda w: f"params/{w.paper}/{TABLES[w.paper]['base']}",
     output: "book/_executed/{paper}.ipynb"
     log: notebook="logs/{paper}.ipynb", text="logs/{paper}.txt"
@@ -151,8 +154,9 @@ rule notebook:
 
 
 def sources(wildcards):
-    """What a page of evidence reads: robustness and explanations the trainings of the comparison, these also the chapters."""
-    return {"comparison": [], "null_corpus": [], "robustness": ["book/_executed/comparison.ipynb"],
+    """What a page of evidence reads: robustness and explanations the trainings of the comparison, these also the chapters;
+    the null corpus draws the first page's figure, with what the ledger counts."""
+    return {"comparison": [], "null_corpus": LEDGER, "robustness": ["book/_executed/comparison.ipynb"],
             "explanations": ["book/_executed/comparison.ipynb", *expand("book/_executed/{paper}.ipynb", paper=PAPERS)],
             }[wildcards.page]
 

@@ -1,16 +1,18 @@
-"""Forward and backward pass of AAFN (visual + audio + text, iAFF, released size) on windows of 1,800 frames.
+"""Forward and backward pass of AAFN (three modalities, iAFF, released size) on 1,800 frames.
 
 python benchmarks/aafn_training_step.py --save benchmarks/results/aafn_training_step.csv
 
-Plain: the network as released, visual convolution in 2-D, PyTorch's bidirectional LSTM in full, eight heads in a loop.
-Ours: `depnb.models.aafn`: 1-D convolution, no backward direction in the top LSTM layer but one step, heads in one call.
-Both start from the same weights; without dropout their losses must agree to 1e-4 (before timing). Timed with dropout 0.7,
-in 32 bits; the stacked heads need freed memory to be kept (`loop.keep_freed_memory`), or page faults cost more than the
-loop, so it is set for ours, and in a second row for both. SAM takes two such passes a step. --quick: small sizes, only to
-see that it runs.
+Plain: the network as released, visual convolution in 2-D, PyTorch's bidirectional LSTM in full,
+eight heads in a loop. Ours: `depnb.models.aafn`: 1-D convolution, no backward direction in the top
+LSTM layer but one step, heads in one call. Both start from the same weights; without dropout their
+losses must agree to 1e-4 (before timing). Timed with dropout 0.7, in 32 bits; the stacked heads
+need freed memory to be kept (`loop.keep_freed_memory`), or page faults cost more than the loop, so
+it is set for ours, and in a second row for both. SAM takes two such passes a step. --quick: small
+sizes, only to see that it runs.
 
-On a machine that others use too, set OMP_WAIT_POLICY=PASSIVE or OMP_NUM_THREADS=1 for both: PyTorch's LSTM on a CPU waits
-for all threads at every one of the 600 steps, and a thread that spins while another has no processor costs tenfold.
+On a machine that others use too, set OMP_WAIT_POLICY=PASSIVE or OMP_NUM_THREADS=1 for both:
+PyTorch's LSTM on a CPU waits for all threads at every one of the 600 steps, and a thread that spins
+while another has no processor costs tenfold.
 """
 
 import copy
@@ -34,12 +36,14 @@ class PlainBranch(nn.Module):
     def __init__(self, ours, points):
         super().__init__()
         self.bn, self.pool, self.dropout, self.fc, self.bn_out = (
-            copy.deepcopy(getattr(ours, name)) for name in ("bn", "pool", "dropout", "fc", "bn_out"))
+            copy.deepcopy(getattr(ours, name))
+            for name in ("bn", "pool", "dropout", "fc", "bn_out"))
         self.conv = copy.deepcopy(ours.conv)
         if points:
             out, channels, _ = ours.conv.weight.shape
             self.conv = nn.Conv2d(channels // points, out, (points, 3), padding=(0, 1))
-            self.conv.load_state_dict({"weight": ours.conv.weight.unflatten(1, (-1, points)), "bias": ours.conv.bias})
+            self.conv.load_state_dict({"weight": ours.conv.weight.unflatten(1, (-1, points)),
+                                       "bias": ours.conv.bias})
         self.lstm = full_lstm(ours.lstm)
 
     def forward(self, x):
@@ -57,7 +61,8 @@ def full_lstm(ours):
                    dropout=ours.dropout.p if below else 0.0)
     state = ours.lower.state_dict() if below else {}
     for part, ending in ((ours.top, ""), (ours.top_reverse, "_reverse")):
-        state |= {name.replace("_l0", f"_l{below}{ending}"): value for name, value in part.state_dict().items()}
+        state |= {name.replace("_l0", f"_l{below}{ending}"): value
+                  for name, value in part.state_dict().items()}
     full.load_state_dict(state)
     return full
 
@@ -67,7 +72,8 @@ class PlainAAFN(nn.Module):
 
     def __init__(self, ours, points, planes, base_width, widths):
         super().__init__()
-        self.branches = nn.ModuleDict({name: PlainBranch(getattr(ours, f"{name}_branch"), points if name == "visual" else 0)
+        self.branches = nn.ModuleDict({name: PlainBranch(getattr(ours, f"{name}_branch"),
+                                                         points if name == "visual" else 0)
                                        for name in ours.modalities})
         self.heads = nn.ModuleList()
         state, bins = ours.heads.state_dict(), ours.heads.classifier[-1].weight.shape[1]
@@ -79,7 +85,8 @@ class PlainAAFN(nn.Module):
             self.heads.append(one)
 
     def forward(self, visual, audio, text):
-        inputs = {"visual": visual.permute(0, 3, 2, 1), "audio": audio, "text": text.transpose(1, 2)}
+        inputs = {"visual": visual.permute(0, 3, 2, 1), "audio": audio,
+                  "text": text.transpose(1, 2)}
         x = torch.stack([branch(inputs[name]) for name, branch in self.branches.items()], 1)
         return torch.cat([head(x) for head in self.heads], 1)
 
@@ -96,7 +103,7 @@ def step(model, inputs, targets):
 
 
 def breakdown(model, inputs, device):
-    """Seconds in each part of our training step, once, forward and backward apart -> dict."""
+    """Seconds in each part of our training step, once, forward and backward apart: dict."""
     seconds = defaultdict(float)
 
     @contextmanager
@@ -112,7 +119,8 @@ def breakdown(model, inputs, device):
     columns = []
     for name in model.modalities:
         branch, x = getattr(model, f"{name}_branch"), inputs[name]
-        x = x.permute(0, 3, 2, 1).flatten(1, 2) if name == "visual" else x if name == "audio" else x.transpose(1, 2)
+        x = (x.permute(0, 3, 2, 1).flatten(1, 2) if name == "visual" else x if name == "audio"
+             else x.transpose(1, 2))
         with timed("convolutions, forward"):
             y = branch.dropout(branch.pool(F.relu(branch.bn(branch.conv(x)))))
         x = y.detach().transpose(1, 2).requires_grad_()
@@ -132,6 +140,7 @@ def breakdown(model, inputs, device):
 
 
 def main():
+    """The command line."""
     parser = arguments(__doc__, rounds=3)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--frames", type=int, default=1800)
@@ -148,7 +157,7 @@ def main():
     inputs = {name: x.to(device) for name, x in inputs.items()}
     targets = ordinal.soft_labels(torch.randint(4, (batch, 8)).float()).to(device)
     losses = []
-    for model in (plain, ours):                                             # equal without dropout, in training mode
+    for model in (plain, ours):  # equal without dropout, in training mode
         still = copy.deepcopy(model)
         for module in still.modules():
             if isinstance(module, nn.Dropout):
@@ -161,8 +170,9 @@ def main():
     one, other = step(plain, inputs, targets), step(ours, inputs, targets)
     rows = {name: compare(one, other, rounds, default_allocator, keep),
             f"{name}, our allocator setting for both": compare(one, other, rounds, keep, keep)}
-    print(f"losses without dropout: plain {losses[0]:.7f}, ours {losses[1]:.7f}; {torch.get_num_threads()} threads")
-    breakdown(ours, inputs, device)                                         # once before timing, as in `compare`
+    print(f"losses without dropout: plain {losses[0]:.7f}, ours {losses[1]:.7f}; "
+          f"{torch.get_num_threads()} threads")
+    breakdown(ours, inputs, device)  # once before timing, as in `compare`
     for part, seconds in breakdown(ours, inputs, device).items():
         print(f"    ours, {part}: {seconds:.3f} s")
     report(rows, a.save, device)

@@ -1,13 +1,16 @@
-"""One training step of the released DynMultiDep at D-Vlog size: forward, loss, backward, Adam, on 600 frames a vlog.
+"""One training step of the released DynMultiDep at D-Vlog size, on 600 frames a vlog.
 
-python benchmarks/dynmultidep_training_step.py --save benchmarks/results/dynmultidep_training_step.csv
+python benchmarks/dynmultidep_training_step.py --save
+benchmarks/results/dynmultidep_training_step.csv
 
-Plain: the released slow path, as its authors' code runs where no CUDA kernel is: the scan written out under autograd, with
-exp(step A) and step B u of all frames in memory, then a loop over the frames. Ours: `depnb.models.selective_scan`. All else
-is the same model with the same weights; the losses before and after the first step must agree to 1e-4 (without dropout).
-The gradient of every frame's slice is a tensor of all frames, so that the slow path takes tens of minutes at batch 16: by
-default it is measured at batch 1 and 2 beside ours, and ours alone at batch 16 (--alone; its row has no ratio). Freed memory
-is kept for both (`loop.keep_freed_memory`). --quick: small sizes, only to see that it runs.
+A step is forward, loss, backward, Adam. Plain: the released slow path, as its authors' code runs
+where no CUDA kernel is: the scan written out under autograd, with exp(step A) and step B u of all
+frames in memory, then a loop over the frames. Ours: `depnb.models.selective_scan`. All else is the
+same model with the same weights; the losses before and after the first step must agree to 1e-4
+(without dropout). The gradient of every frame's slice is a tensor of all frames, so that the slow
+path takes tens of minutes at batch 16: by default it is measured at batch 1 and 2 beside ours, and
+ours alone at batch 16 (--alone; its row has no ratio). Freed memory is kept for both
+(`loop.keep_freed_memory`). --quick: small sizes, only to see that it runs.
 """
 
 import copy
@@ -16,25 +19,18 @@ from contextlib import contextmanager
 import torch
 import torch.nn.functional as F
 from paired import arguments, compare, report
+from selective_scan import reference
 
 from depnb.models import dynmultidep
 from depnb.runs import loop
 
 
 def scan_written_out(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse=False):
-    """The scan of one direction as its definition reads, everything of size (b, e, t, n) stored. Softplus always on."""
+    """The scan of one direction as its definition reads. Softplus always on."""
     assert delta_softplus
     if reverse:
-        turned = (x.flip(2) for x in (u, delta, B, C, z))
-        u, delta, B, C, z = turned
-    step = F.softplus(delta + delta_bias[:, None])
-    decay = torch.exp(torch.einsum("bet,en->betn", step, A))
-    drive = torch.einsum("bet,bnt,bet->betn", step, B, u)
-    state, out = torch.zeros_like(drive[:, :, 0]), []
-    for t in range(u.shape[2]):
-        state = decay[:, :, t] * state + drive[:, :, t]
-        out.append(torch.einsum("ben,bn->be", state, C[:, :, t]))
-    y = (torch.stack(out, 2) + D[:, None] * u) * F.silu(z)
+        u, delta, B, C, z = (x.flip(2) for x in (u, delta, B, C, z))
+    y = reference(u, delta, A, B, C, D, z, delta_bias)
     return y.flip(2) if reverse else y
 
 
@@ -49,7 +45,7 @@ def scanned_by(function):
 
 
 def trainer(model, scan, inputs, labels):
-    """A training step at the authors' learning rate, as a function, and the losses that it has had."""
+    """A training step at the authors' learning rate, as a function, and the list of its losses."""
     model = copy.deepcopy(model)
     optimiser, losses = torch.optim.Adam(model.parameters(), 5e-4), []
 
@@ -65,6 +61,7 @@ def trainer(model, scan, inputs, labels):
 
 
 def main():
+    """The command line."""
     parser = arguments(__doc__, rounds=1)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--alone", type=int, nargs="*", default=[16])
@@ -72,7 +69,8 @@ def main():
     parser.add_argument("--quick", action="store_true")
     a = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    batches, frames, sizes = ([2, 4], 40, {"width": 32}) if a.quick else (a.batches + a.alone, a.frames, {})
+    batches, frames, sizes = ([2, 4], 40,
+                              {"width": 32}) if a.quick else (a.batches + a.alone, a.frames, {})
     alone = [4] if a.quick else a.alone
     loop.keep_freed_memory()
     torch.manual_seed(0)
@@ -91,7 +89,8 @@ def main():
         rows[name] = compare(plain, ours, a.rounds)
         apart = max(abs(x - y) for x, y in zip(losses[:2], our_losses[:2], strict=True))
         assert apart < 1e-4, f"losses differ by {apart}"
-        print(f"batch {batch}: losses of two steps {losses[:2]} and {our_losses[:2]}; {torch.get_num_threads()} threads")
+        print(f"batch {batch}: losses of two steps {losses[:2]} and {our_losses[:2]}; "
+              f"{torch.get_num_threads()} threads")
     report(rows, a.save, device)
 
 

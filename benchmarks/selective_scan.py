@@ -1,15 +1,17 @@
-"""The selective scan, forward and backward pass: batch 4, 512 channels, 600 frames, 16 states, with D, z, bias and softplus.
+"""The selective scan, forward and backward: batch 4, 512 channels, 600 frames, 16 states.
 
 python benchmarks/selective_scan.py --save benchmarks/results/selective_scan.csv
 
-On a CPU, ours (`backend="cpu"`) beside: the parallel scan of mambapy 1.2.0 (pip install --no-deps mambapy==1.2.0; left out
-where it is missing); a plain PyTorch loop that keeps only the states (`backend="loop"`); and the formula of the published
-reference, which makes all decays and drives first and slices them frame by frame (once: it takes minutes). With --save,
-<name>_length.csv holds ours for 60 to 20,000 frames: seconds, microseconds a frame, and the peak of resident memory beyond
-inputs and outputs (Linux). On CUDA, our Triton kernels beside the CUDA kernel of mamba-ssm, where that can be imported.
-All start from the same numbers and must agree to 1e-4. A second row has freed memory kept for both, as in the notebooks
-(`loop.keep_freed_memory`): page faults are most of what the plain ways cost.
---quick: small sizes, only to see that it runs.
+With D, z, bias and softplus. On a CPU, ours (`backend="cpu"`) beside: the parallel scan of mambapy
+1.2.0 (pip install --no-deps mambapy==1.2.0; left out where it is missing); a plain PyTorch loop
+that keeps only the states (`backend="loop"`); and the formula of the published reference, which
+makes all decays and drives first and slices them frame by frame (once: it takes minutes). With
+--save, <name>_length.csv holds ours for 60 to 20,000 frames: seconds, microseconds a frame, and the
+peak of resident memory beyond inputs and outputs (Linux). On CUDA, our Triton kernels beside the
+CUDA kernel of mamba-ssm, where that can be imported. All start from the same numbers and must agree
+to 1e-4. A second row has freed memory kept for both, as in the notebooks
+(`loop.keep_freed_memory`): page faults are most of what the plain ways cost. --quick: small sizes,
+only to see that it runs.
 """
 
 import importlib.util
@@ -35,17 +37,18 @@ LENGTHS = (60, 120, 300, 600, 1200, 3600, 10_000, 20_000)
 def draw(batch, channels, length, states, device):
     """Inputs and dL/dy, steps near those of a trained network."""
     random = torch.Generator().manual_seed(0)
-    shapes = {"u": (batch, channels, length), "delta": (batch, channels, length), "A": (channels, states),
-              "B": (batch, states, length), "C": (batch, states, length), "D": (channels,), "z": (batch, channels, length),
-              "delta_bias": (channels,)}
+    shapes = {"u": (batch, channels, length), "delta": (batch, channels, length),
+              "A": (channels, states), "B": (batch, states, length), "C": (batch, states, length),
+              "D": (channels,), "z": (batch, channels, length), "delta_bias": (channels,)}
     inputs = {name: torch.randn(shape, generator=random) for name, shape in shapes.items()}
     inputs["A"] = -torch.arange(1.0, states + 1).repeat(channels, 1)
     inputs["delta_bias"] -= 4
-    return {name: x.to(device).requires_grad_() for name, x in inputs.items()}, torch.ones(shapes["u"], device=device)
+    return {name: x.to(device).requires_grad_()
+            for name, x in inputs.items()}, torch.ones(shapes["u"], device=device)
 
 
 def reference(u, delta, A, B, C, D, z, delta_bias):
-    """The published formula: everything of size (b, e, t, n) first, then a loop that cuts frames out of it."""
+    """The published formula: all of size (b, e, t, n) first, then a loop that cuts out frames."""
     step = F.softplus(delta + delta_bias[:, None])
     decay = torch.exp(torch.einsum("bet,en->betn", step, A))
     drive = torch.einsum("bet,bnt,bet->betn", step, B, u)
@@ -57,7 +60,7 @@ def reference(u, delta, A, B, C, D, z, delta_bias):
 
 
 def mambapy_scan(u, delta, A, B, C, D, z, delta_bias):
-    """The parallel scan of mambapy, in its layout (b, t, e, n), without the cost of a change of layout."""
+    """The parallel scan of mambapy in its layout (b, t, e, n), whose change costs nothing here."""
     from mambapy.pscan import pscan
 
     u, delta, z, B, C = (x.mT for x in (u, delta, z, B, C))
@@ -67,6 +70,7 @@ def mambapy_scan(u, delta, A, B, C, D, z, delta_bias):
 
 
 def ours(backend):
+    """Our scan by a backend, as a function of the inputs."""
     def scan(**inputs):
         return selective_scan(**inputs, delta_softplus=True, backend=backend)
 
@@ -83,12 +87,14 @@ def both_ways(scan, inputs, g):
 
 
 def must_agree(one, other):
+    """AssertionError where a result differs by more than 1e-4 of its largest value."""
     for name, x, y in zip(("y", *NAMES), one, other, strict=True):
         difference = float(((x - y).abs().max() / y.abs().max()).detach())
         assert difference < 1e-4, f"{name} differs by {difference:.1e} of its largest value"
 
 
 def seconds(run, rounds):
+    """The median time of a run."""
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
@@ -98,33 +104,37 @@ def seconds(run, rounds):
 
 
 def compare_once(plain, run, rounds):
-    """As `compare`, for a plain way that takes minutes: it runs once, ours several times before it."""
+    """As `compare`, for a plain way that takes minutes: it runs once, ours first, several times."""
     run()
     fast, start = seconds(run, rounds), time.perf_counter()
     must_agree(run(), plain())
     slow = time.perf_counter() - start
-    return {"plain_seconds": slow, "ours_seconds": fast, "ratio": slow / fast, "ratio_lowest": slow / fast,
-            "ratio_highest": slow / fast, "rounds": 1}
+    return {"plain_seconds": slow, "ours_seconds": fast, "ratio": slow / fast,
+            "ratio_lowest": slow / fast, "ratio_highest": slow / fast, "rounds": 1}
 
 
 def resident(name):
-    return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name)).split()[1])
+    """A line of /proc/self/status, in kB."""
+    return int(next(line for line in Path("/proc/self/status").read_text().splitlines()
+                    if line.startswith(name)).split()[1])
 
 
 def memory(run):
-    """Peak of resident memory in a forward and backward pass, beyond inputs and outputs, in MB; empty where unknown."""
+    """Peak of resident memory in a run beyond inputs and outputs, in MB; empty where unknown."""
     if not Path("/proc/self/clear_refs").exists():
         return ""
-    default_allocator()                                     # and what is free goes back to the system
+    default_allocator()  # and what is free goes back to the system
     before = resident("VmRSS:")
     Path("/proc/self/clear_refs").write_text("5")
     outputs = run()
-    return f"{(resident('VmHWM:') - before) * 1024 / 1e6 - sum(4 * x.numel() for x in outputs) / 1e6:.1f}"
+    own = sum(4 * x.numel() for x in outputs)               # bytes
+    return f"{((resident('VmHWM:') - before) * 1024 - own) / 1e6:.1f}"
 
 
 def by_length(lengths, channels, states, rounds):
     """Ours at batch 4 for growing lengths -> table."""
-    both_ways(ours("cpu"), *draw(4, channels, lengths[0], states, "cpu"))()         # compiled, or read from the cache
+    # compiled, or read from the cache
+    both_ways(ours("cpu"), *draw(4, channels, lengths[0], states, "cpu"))()
     rows = []
     for length in lengths:
         inputs, g = draw(4, channels, length, states, "cpu")
@@ -132,12 +142,14 @@ def by_length(lengths, channels, states, rounds):
         extra = memory(run)
         taken = seconds(run, rounds)
         rows.append({"frames": length, "forward and backward, s": f"{taken:.4f}",
-                     "microseconds a frame": f"{taken / length * 1e6:.1f}", "MB beyond inputs and outputs": extra,
+                     "microseconds a frame": f"{taken / length * 1e6:.1f}",
+                     "MB beyond inputs and outputs": extra,
                      "machine": runs.hardware("cpu")["device"], "torch": torch.__version__})
     return pd.DataFrame(rows)
 
 
 def main():
+    """The command line."""
     parser = arguments(__doc__, rounds=5)
     parser.add_argument("--quick", action="store_true")
     a = parser.parse_args()
@@ -147,7 +159,8 @@ def main():
     inputs, g = draw(batch, channels, length, states, device)
     rows = {}
     if device == "cuda":
-        pairs = {"mamba-ssm's CUDA kernel, ours in Triton": ("mamba_ssm", ours("mamba_ssm"), ours("triton"))}
+        pairs = {"mamba-ssm's CUDA kernel, ours in Triton": ("mamba_ssm", ours("mamba_ssm"),
+                                                             ours("triton"))}
     else:
         table = by_length(lengths, channels, states, rounds)
         print(table.to_string(index=False))
@@ -168,8 +181,10 @@ def main():
             default_allocator()
     if device == "cpu":
         rows["published reference formula"] = compare_once(both_ways(reference, inputs, g),
-                                                           both_ways(ours("cpu"), inputs, g), rounds)
-    print(f"batch {batch}, {channels} channels, {length} frames, {states} states, {torch.get_num_threads()} threads")
+                                                           both_ways(ours("cpu"),
+                                                                     inputs, g), rounds)
+    print(f"batch {batch}, {channels} channels, {length} frames, {states} states, "
+          f"{torch.get_num_threads()} threads")
     if rows:
         report(rows, a.save, device)
 

@@ -1,11 +1,12 @@
-"""eGeMAPS and VGGish of training recordings, six versions of each: `depnb.features.speech` against the released procedure.
+"""eGeMAPS and VGGish of training recordings, six versions of each: ours beside the released way.
 
 python benchmarks/speech_pipeline.py --save benchmarks/results/speech_pipeline.csv
 
-Plain: one file after another in one process; each is read and augmented once for eGeMAPS and once more for VGGish, whose
-network is built anew for every file and takes one version at a time, as the released code has it. Ours: cold, with an
-empty cache (worker processes stand ready, as after a first call); warm, everything in the cache. Simulated voices and
-random VGGish weights of full size; every number is compared before anything is timed.
+Plain: one file after another in one process; each is read and augmented once for eGeMAPS and once
+more for VGGish, whose network is built anew for every file and takes one version at a time, as the
+released code has it. Ours: `depnb.features.speech`; cold, with an empty cache (worker processes
+stand ready, as after a first call); warm, everything in the cache. Simulated voices and random
+VGGish weights of full size; every number is compared before anything is timed.
 """
 
 import itertools
@@ -25,11 +26,12 @@ from depnb.simulation import voice
 
 
 def released(files, weights):
-    """The released procedure for training recordings -> (egemaps (files, 6, 88), vggish (files, 6, 128))."""
+    """The released procedure for training: eGeMAPS (files, 6, 88), VGGish (files, 6, 128)."""
     egemaps, embeddings = [], []
     for file in files.values():
         samples, rate = librosa.load(file, sr=None)
-        egemaps.append([speech.egemaps(v, rate) for v in speech.versions(samples, rate, "released").values()])
+        egemaps.append([speech.egemaps(v, rate)
+                        for v in speech.versions(samples, rate, "released").values()])
     for file in files.values():
         net = VGG(make_layers(), postprocess=False)
         net.load_state_dict(torch.load(weights / "vggish-random.pth"))
@@ -38,27 +40,28 @@ def released(files, weights):
         samples, rate = librosa.load(file, sr=None)
         made = speech.versions(samples, rate, "released").values()
         with torch.no_grad():
-            embeddings.append([Postprocessor.postprocess(pca, net.eval()(vggish_input.waveform_to_examples(v, rate))).mean(0)
-                               for v in made])
+            embeddings.append([Postprocessor.postprocess(
+                pca, net.eval()(vggish_input.waveform_to_examples(v, rate))).mean(0) for v in made])
     return np.array(egemaps), np.array(embeddings)
 
 
 def ours(files, weights, cache, workers):
-    """The same, without the preprocessing that the released code lacks -> mapping name -> arrays."""
-    features, problems, _ = speech.extract(files, cache, workers, "released", weights=weights, target_rate=0,
-                                           normalise=False, silence="keep")
+    """The same, without the preprocessing that the released code lacks: mapping name -> arrays."""
+    features, problems, _ = speech.extract(files, cache, workers, "released", weights=weights,
+                                           target_rate=0, normalise=False, silence="keep")
     assert not problems, problems
     return features
 
 
 def check_equal(files, weights, cache, workers):
-    found = ours(files, weights, cache, workers)
+    """AssertionError where both ways give other numbers."""
+    features = ours(files, weights, cache, workers)
     egemaps, embeddings = released(files, weights)
-    np.testing.assert_allclose([f["egemaps"] for f in found.values()], egemaps, rtol=1e-6)
-    apart = np.abs(np.array([f["vggish"] for f in found.values()]) - embeddings)
-    assert apart.max() < 0.5, apart.max()                   # of 255: a rounding to 8 bits may fall to the other side
-    print(f"eGeMAPS equal; VGGish, {embeddings.min():.0f} to {embeddings.max():.0f}, within {apart.max():.3f}, "
-          f"{np.mean(apart > 1e-3):.2%} differ at all.")
+    np.testing.assert_allclose([f["egemaps"] for f in features.values()], egemaps, rtol=1e-6)
+    apart = np.abs(np.array([f["vggish"] for f in features.values()]) - embeddings)
+    assert apart.max() < 0.5, apart.max()  # of 255: a rounding to 8 bits may fall to the other side
+    print(f"eGeMAPS equal; VGGish, {embeddings.min():.0f} to {embeddings.max():.0f}, "
+          f"within {apart.max():.3f}, {np.mean(apart > 1e-3):.2%} differ at all.")
 
 
 def prepare(folder, count, seconds):
@@ -69,13 +72,14 @@ def prepare(folder, count, seconds):
         if weight.dim() > 1:
             torch.nn.init.kaiming_normal_(weight, nonlinearity="relu")
     torch.save(net.state_dict(), folder / "vggish-random.pth")
-    torch.save({"pca_eigen_vectors": torch.linalg.qr(torch.randn(128, 128))[0], "pca_means": torch.ones(128, 1)},
-               folder / "vggish_pca_params-random.pth")
+    torch.save({"pca_eigen_vectors": torch.linalg.qr(torch.randn(128, 128))[0],
+                "pca_means": torch.ones(128, 1)}, folder / "vggish_pca_params-random.pth")
     files = {}
     for i in range(count):
         rng = np.random.default_rng(i)
         person = voice.identity(("female", "male")[i % 2], rng)
-        setting, _ = voice.controls({control.cue: 0.0 for control in voice.CONTROLS.values()}, person, rng)
+        setting, _ = voice.controls({control.cue: 0.0 for control in voice.CONTROLS.values()},
+                                    person, rng)
         place = {**voice.conditions(rng), "sample_rate": 16_000, "channels": 1}
         files[f"voice {i}"] = folder / f"{i}.wav"
         spoken = voice.phrases(setting, seconds, rng)
@@ -84,6 +88,7 @@ def prepare(folder, count, seconds):
 
 
 def main():
+    """The command line."""
     parser = arguments(__doc__, rounds=3)
     parser.add_argument("--recordings", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=20)
@@ -96,9 +101,10 @@ def main():
         caches = (folder / f"cold-{i}" for i in itertools.count())
         what = f"{a.recordings} recordings of {a.seconds:g} s"
         rows = {f"{what}, cold": compare(lambda: released(files, folder),
-                                         lambda: ours(files, folder, next(caches), a.workers), a.rounds),
-                f"{what}, warm": compare(lambda: released(files, folder),
-                                         lambda: ours(files, folder, folder / "warm", a.workers), 1)}
+                                         lambda: ours(files, folder, next(caches), a.workers),
+                                         a.rounds), f"{what}, warm":
+                compare(lambda: released(files, folder),
+                        lambda: ours(files, folder, folder / "warm", a.workers), 1)}
     report(rows, a.save)
 
 

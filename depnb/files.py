@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, also when the power fails, and hashes of what files hold."""
+"""Files that appear whole or not at all, also when the power fails; hashes of what they hold."""
 
 import hashlib
 import itertools
@@ -8,19 +8,26 @@ import tempfile
 import zlib
 from pathlib import Path
 
-ENTRY = "entry.json"         # of the cache; source: hash of the file that an entry was made of; files: CRC-32 of its arrays
-MANY = 64           # files: from here on the whole disk is flushed at once, which costs as much as a few files
+# of the cache; source: hash of the file that an entry was made of; files: CRC-32 of its arrays
+ENTRY = "entry.json"
+# files: from here on the whole disk is flushed at once, which costs as much as a few files
+MANY = 64
 
 
 def write_atomically(target, content, private=False):
-    """Write text or bytes so that `target` is either the old file or the whole new one.
+    """Write a file so that `target` is either the old one or the whole new one.
 
-    private: for the owner's eyes only (mode 600, where the system knows modes).
+    Parameters
+    ----------
+    target : path
+    content : str or bytes
+    private : bool
+        For the owner's eyes only (mode 600, where the system knows modes).
     """
     target = Path(target)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     mode = 0o600 if private else 0o666
-    part.unlink(missing_ok=True)                            # of a killed process: its mode may be another
+    part.unlink(missing_ok=True)  # of a killed process: its mode may be another
     try:
         with open(part, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -33,7 +40,7 @@ def write_atomically(target, content, private=False):
 
 
 def settle(part, target):
-    """Put a file or folder that is written in its place: flushed to disk, with all it holds, before it is renamed."""
+    """Put a written file or folder in its place: all flushed to disk, then renamed."""
     paths = [*part.rglob("*"), part] if part.is_dir() else [part]
     if len(paths) > MANY and hasattr(os, "sync"):
         os.sync()
@@ -64,7 +71,13 @@ def made(cache):
 
 
 def check_writable(folder):
-    """Make a folder, if it is not there; OSError where it cannot be made or nothing can be written to it."""
+    """Make a folder, if it is not there.
+
+    Raises
+    ------
+    OSError
+        It cannot be made, or nothing can be written to it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
@@ -76,12 +89,24 @@ _known = {}                         # of this process
 def content_hash(path, memo=None, remember=True):
     """SHA-256 of a file, or of a folder's file names and contents.
 
-    It is remembered, in a folder `memo` of the cache too, under what the system says of the files: size, times, number.
-    remember: whether to leave a note in `memo`; False: notes there are only read.
+    It is remembered under what the system says of the files: size, times, number.
+
+    Parameters
+    ----------
+    path : path of a file or folder
+    memo : path, optional
+        Folder of the cache that remembers it beyond this process.
+    remember : bool
+        Whether to leave a note in `memo`; without, notes there are only read.
+
+    Returns
+    -------
+    str, 64 hexadecimal digits
     """
     path = Path(path)
     parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    seen = [(p.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for p in parts for s in [p.stat()]]
+    seen = [(p.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for p in parts
+            for s in [p.stat()]]
     name = hashlib.sha256(f"{path.resolve()} {json.dumps(seen)}".encode()).hexdigest()
     if name not in _known:
         note = memo and Path(memo) / name
@@ -92,7 +117,8 @@ def content_hash(path, memo=None, remember=True):
             if note and remember and not note.is_dir():
                 made(note.parent.parent)
                 note.parent.mkdir(exist_ok=True)
-                part = note.with_suffix(f".{os.getpid()}")  # not flushed: a lost or torn note is made again
+                # not flushed: a lost or torn note is made again
+                part = note.with_suffix(f".{os.getpid()}")
                 part.write_text(signed(_known[name]))
                 part.replace(note)
     return _known[name]
@@ -137,12 +163,12 @@ def located(relative):
 
 
 def notebook(page):
-    """The notebook of a page: a chapter, a lesson (learn/voice) or a page of evidence -> Path, there or not."""
+    """The notebook of a page: a chapter, a lesson (learn/voice), a page of evidence."""
     places = [located(f"notebooks/{folder}{page}.ipynb") for folder in ("", "evidence/")]
     return next((path for path in places if path.exists()), places[0])
 
 
 def move_aside(folder):
-    """Rename a folder that must make room, to the first free <name>.replaced-<i> beside it -> its new path."""
+    """Rename a folder, to make room, to the first free <name>.replaced-<i> -> its new path."""
     candidates = (folder.with_name(f"{folder.name}.replaced-{i}") for i in itertools.count(1))
     return folder.rename(next(p for p in candidates if not p.exists()))

@@ -1,7 +1,9 @@
-"""Stand-ins for the authors' files: small seeded networks, saved as their scripts save them. No real weights are among them.
+"""Stand-ins for the authors' files: small seeded networks, saved as their scripts save them. No
+real weights are among them.
 
-STA-DRN, CFRAFN, DynMultiDep: the state dictionaries of the golden files, which the authors' code built with random
-weights. AAFN: a plain implementation, written from its description alone, whose layers bear the authors' names.
+STA-DRN, CFRAFN, DynMultiDep: the state dictionaries of the golden files, which the authors' code
+built with random weights. AAFN: a plain implementation, written from its description alone, whose
+layers bear the authors' names.
 """
 
 import copy
@@ -10,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-WIDTHS = {"visual": (6, 5, 2), "audio": (7, 4, 1), "text": (9, 3, 1)}       # convolution, LSTM, layers
+WIDTHS = {"visual": (6, 5, 2), "audio": (7, 4, 1), "text": (9, 3, 1)}    # convolution, LSTM, layers
 
 
 def state_of(golden, name):
@@ -21,19 +23,25 @@ def state_of(golden, name):
 
 
 def save(state, path, prefix=""):
-    """A flat state dictionary as `torch.save(net.state_dict(), path)` leaves it; prefix: `module.` of a wrapped network."""
+    """A flat state dictionary as `torch.save(net.state_dict(), path)` leaves it; prefix: `module.`
+    of a wrapped network.
+    """
     torch.save({prefix + key: value for key, value in state.items()}, path)
     return path
 
 
 class PlainBranch(nn.Module):
-    """Convolution, norm, ReLU, pooling by 3, bidirectional LSTM, linear layer, norm, ReLU. -> (N, D)."""
+    """Convolution, norm, ReLU, pooling by 3, bidirectional LSTM, linear layer, norm, ReLU.
+
+    -> (N, D).
+    """
 
     def __init__(self, sense, features, widths, d):
         super().__init__()
         w, h, layers = widths
         self.sense = sense
-        conv = nn.Conv2d(features, w, (72, 3), padding=(0, 1)) if sense == "visual" else nn.Conv1d(features, w, 3, padding=1)
+        conv = (nn.Conv2d(features, w, (72, 3), padding=(0, 1)) if sense == "visual"
+                else nn.Conv1d(features, w, 3, padding=1))
         norm = nn.BatchNorm2d(w) if sense == "visual" else nn.BatchNorm1d(w)
         self.conv = nn.ModuleDict({"conv1": conv, "bn1": norm})
         self.lstm = nn.LSTM(w, h, layers, batch_first=True, bidirectional=True)
@@ -58,10 +66,12 @@ class PlainFusion(nn.Module):
         m = c // 4
 
         def layers():
-            return [nn.Conv2d(c, m, 1), nn.BatchNorm2d(m), nn.ReLU(), nn.Conv2d(m, c, 1), nn.BatchNorm2d(c)]
+            return [nn.Conv2d(c, m, 1), nn.BatchNorm2d(m), nn.ReLU(), nn.Conv2d(m, c, 1),
+                    nn.BatchNorm2d(c)]
 
         self.local_att, self.local_att2 = nn.Sequential(*layers()), nn.Sequential(*layers())
-        self.global_att, self.global_att2 = (nn.Sequential(nn.AdaptiveAvgPool2d(1), *layers()) for _ in range(2))
+        self.global_att, self.global_att2 = (nn.Sequential(nn.AdaptiveAvgPool2d(1), *layers())
+                                             for _ in range(2))
 
     def forward(self, y, x):
         a = torch.sigmoid(self.local_att(y + x) + self.global_att(y + x))
@@ -78,7 +88,8 @@ class PlainAttention(nn.Module):
         w, c = planes * base_width // 64, 16 * planes
         sizes = ((1, w, 1), (w, w, 3), (w, c, 1), (c, w, 3), (w, 1, 1))
         for number, (n_in, n_out, kernel) in enumerate(sizes, 1):
-            setattr(self, f"conv{number}", nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2, bias=False))
+            setattr(self, f"conv{number}",
+                    nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2, bias=False))
             setattr(self, f"bn{number}", nn.BatchNorm2d(n_out))
         self.fuse_mode = PlainFusion(c)
 
@@ -91,7 +102,10 @@ class PlainAttention(nn.Module):
 
 
 class PlainHead(nn.Module):
-    """One item: attention if wanted, then 256, 128, 64 and the bins, with norms if wanted. -> (N, R)."""
+    """One item: attention if wanted, then 256, 128, 64 and the bins, with norms if wanted.
+
+    -> (N, R).
+    """
 
     def __init__(self, n, bins, attention, norms):
         super().__init__()
@@ -113,13 +127,15 @@ class PlainHead(nn.Module):
 
 
 class PlainAAFN:
-    """The networks of an AAFN in eval mode, by the authors' names; called with inputs by sense -> (N, 8, R) probabilities.
+    """The networks of an AAFN in eval mode, by the authors' names; called with inputs by sense ->
+    (N, 8, R) probabilities.
 
-    attention: (planes, base width), or None: features side by side, or their median as torch.median has it.
+    attention: (planes, base width), or None: features side by side, or their median as torch.median
+    has it.
     """
 
-    def __init__(self, senses=("visual", "audio", "text"), attention=(1, 128), combined="concatenation", widths=WIDTHS,
-                 features=None, d=8, bins=32, seed=3):
+    def __init__(self, senses=("visual", "audio", "text"), attention=(1, 128),
+                 combined="concatenation", widths=WIDTHS, features=None, d=8, bins=32, seed=3):
         torch.manual_seed(seed)
         features = {"visual": 3, "audio": 80, "text": 512} | (features or {})
         self.senses, self.attention, self.combined = senses, attention, combined
@@ -131,25 +147,31 @@ class PlainAAFN:
         for net in self.nets.values():
             net.eval()
             for module in net.modules():
-                if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):       # large, so that answers differ
+                # large, so that answers differ
+                if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
                     nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
                     module.weight.data *= 2
                 if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                    nn.init.normal_(module.running_mean, 0, 0.2), nn.init.uniform_(module.running_var, 0.5, 1.5)
+                    nn.init.normal_(module.running_mean, 0, 0.2), nn.init.uniform_(
+                        module.running_var, 0.5, 1.5)
                     nn.init.uniform_(module.weight, 0.5, 1.5), nn.init.normal_(module.bias, 0, 0.2)
 
     @torch.inference_mode()
     def __call__(self, **inputs):
-        x = torch.stack([self.nets[f"{s}_net"](inputs[s]) for s in self.senses], 1)         # (N, M, D)
+        x = torch.stack([self.nets[f"{s}_net"](inputs[s]) for s in self.senses], 1)      # (N, M, D)
         x = x[:, None] if self.attention else x.median(1).values if self.combined == "median" else x
         return torch.stack([head(x) for head in self.nets["evaluator"]["evaluator"]], 1)
 
     def state(self, prefix=""):
-        """What the authors' training script saves: networks, optimiser, and the best score as a NumPy number."""
+        """What the authors' training script saves: networks, optimiser, and the best score as a
+        NumPy number.
+        """
         optimiser = torch.optim.Adam([p for net in self.nets.values() for p in net.parameters()])
-        nets = {name: {prefix + key: value for key, value in copy.deepcopy(net.state_dict()).items()}
+        nets = {name: {prefix + key: value
+                       for key, value in copy.deepcopy(net.state_dict()).items()}
                 for name, net in self.nets.items()}
-        return {"epoch": 9, **nets, "optimizer": optimiser.state_dict(), "best_f1_score": np.float64(0.6444)}
+        return {"epoch": 9, **nets, "optimizer": optimiser.state_dict(),
+                "best_f1_score": np.float64(0.6444)}
 
     def inputs(self, windows=4, frames=31, embedding=512):
         drawn = torch.Generator().manual_seed(5)

@@ -1,7 +1,8 @@
-"""Every page of the built book in headless Chromium: offline, on a phone, in the dark, by keyboard, by screen reader.
+"""Every page of the built book in headless Chromium: offline, on a phone, in the dark, by keyboard,
+by screen reader.
 
-DEPNB_CHROMIUM names the browser where it is not on the path; DEPNB_BOOK a folder of built pages (_build/html) to look at
-instead of the small book that the other tests build.
+DEPNB_CHROMIUM names the browser where it is not on the path; DEPNB_BOOK a folder of built pages
+(_build/html) to look at instead of the small book that the other tests build.
 """
 
 import os
@@ -19,22 +20,28 @@ PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 SLOW = 60_000                                   # ms: only a browser that hangs takes so long
 FOCUSED = """() => {
     const e = document.activeElement, style = getComputedStyle(e);
-    const ring = s => s.outlineStyle != 'none' && parseFloat(s.outlineWidth) > 0 || s.boxShadow != 'none';
-    return {what: e.outerHTML.slice(0, 120), href: e.getAttribute('href') || '', on: e !== document.body,
-            seen: (ring(style) || ring(getComputedStyle(e, '::after'))) && parseFloat(style.opacity) > 0
+    const ring = s => s.outlineStyle != 'none' && parseFloat(s.outlineWidth) > 0
+        || s.boxShadow != 'none';
+    return {what: e.outerHTML.slice(0, 120), href: e.getAttribute('href') || '',
+            on: e !== document.body,
+            seen: (ring(style) || ring(getComputedStyle(e, '::after')))
+                && parseFloat(style.opacity) > 0
                   && e.getBoundingClientRect().width > 0,
             main: e.closest('main') !== null};
 }"""
-HIDDEN = f"""() => [...document.querySelectorAll('a[href], button, input, summary, audio, [tabindex="0"]')]
+HIDDEN = f"""() => [...document.querySelectorAll(
+        'a[href], button, input, summary, audio, [tabindex="0"]')]
     .filter(e => e.checkVisibility({{visibilityProperty: true}}) && e.tabIndex >= 0)
     .map(e => {{ e.focus({{preventScroll: true}}); return ({FOCUSED})(); }})
     .filter(here => here.on && !here.seen).map(here => here.what)"""
-SAMPLES = """() => {                          // marks three elements of every combination of letters and grounds
+SAMPLES = """() => {      // marks three elements of every combination of letters and grounds
     const seen = {};
     for (const e of document.body.querySelectorAll('*')) {
         e.removeAttribute('data-sample');
-        if (!e.checkVisibility() || ![...e.childNodes].some(n => n.nodeType == Node.TEXT_NODE && n.data.trim())) continue;
-        const style = getComputedStyle(e), key = [style.color, style.fontSize, style.fontWeight, style.opacity];
+        if (!e.checkVisibility() || ![...e.childNodes].some(
+            n => n.nodeType == Node.TEXT_NODE && n.data.trim())) continue;
+        const style = getComputedStyle(e);
+        const key = [style.color, style.fontSize, style.fontWeight, style.opacity];
         for (let up = e; up; up = up.parentElement) key.push(getComputedStyle(up).backgroundColor);
         const look = key.filter(colour => colour != 'rgba(0, 0, 0, 0)').join();
         seen[look] = (seen[look] || 0) + 1;
@@ -47,7 +54,8 @@ SAMPLES = """() => {                          // marks three elements of every c
 def browser():
     program = pdf.chromium()
     if program is None:
-        pytest.skip("no Chromium: install it (apt-get install chromium), or name one in DEPNB_CHROMIUM")
+        pytest.skip("no Chromium: install it (apt-get install chromium), "
+                    "or name one in DEPNB_CHROMIUM")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield browser
@@ -57,12 +65,15 @@ def browser():
 @pytest.fixture(scope="module")
 def book(browser, request):
     """Folder of the built pages."""
-    return Path(os.environ["DEPNB_BOOK"]) if "DEPNB_BOOK" in os.environ else request.getfixturevalue("built")
+    return (Path(os.environ["DEPNB_BOOK"]) if "DEPNB_BOOK" in os.environ
+            else request.getfixturevalue("built"))
 
 
 @pytest.fixture(scope="module")
 def visit(browser, book):
-    """visit(name, query) -> a fresh page that is loaded and typeset, with what went wrong in `page.wrong`."""
+    """visit(name, query) -> a fresh page that is loaded and typeset, with what went wrong in
+    `page.wrong`.
+    """
     contexts = []
 
     def local(route, page):
@@ -74,12 +85,14 @@ def visit(browser, book):
     def load(name, query=""):
         while contexts:
             contexts.pop().close()
-        context = browser.new_context(viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
+        context = browser.new_context(viewport=DESKTOP, color_scheme="light",
+                                      reduced_motion="reduce")
         contexts.append(context)
         context.set_default_timeout(SLOW)
         page = context.new_page()
         page.wrong = []
-        page.on("console", lambda said: page.wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("console", lambda message: page.wrong.append(message.text)
+                if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: page.wrong.append(str(error)))
         page.route("**/*", lambda route: local(route, page))
         page.goto((book / name).as_uri() + query)
@@ -101,85 +114,97 @@ def first_tab_does_not_lead_past_the_navigation(page):
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     then = page.evaluate(FOCUSED)
-    return [] if first["href"] == "#main-content" and first["seen"] and then["main"] else [first, then]
+    return ([] if first["href"] == "#main-content" and first["seen"] and then["main"]
+            else [first, then])
 
 
 def focus_is_hidden(page):
     page.evaluate(pdf.UNFOLD)
-    page.keyboard.press("Tab")                  # who moves by keyboard gets a ring, who points does not
+    page.keyboard.press("Tab")              # who moves by keyboard gets a ring, who points does not
     return page.evaluate(HIDDEN)
 
 
 def equation_is_not_typeset(page):
-    return page.evaluate("() => [...document.querySelectorAll('mjx-merror, .math:not(:has(mjx-container))')]"
-                         ".map(e => e.outerHTML)")
+    return page.evaluate("() => [...document.querySelectorAll('mjx-merror, "
+                         ".math:not(:has(mjx-container))')].map(e => e.outerHTML)")
 
 
 def code_cell_cannot_be_copied(page):
-    return page.evaluate("() => [...document.querySelectorAll('.cell_input .highlight')]"
-                         ".filter(e => !e.querySelector('button.copybtn')).map(e => e.innerText.slice(0, 80))")
+    return page.evaluate("() => [...document.querySelectorAll('.cell_input .highlight')].filter(e "
+                         "=> !e.querySelector('button.copybtn')).map(e => e.innerText.slice(0, "
+                         "80))")
 
 
 def slider_does_not_move_its_picture(page):
     wrong = []
     for figure in page.locator(".depnb-slider").all():
-        handle, picture = figure.locator("input[type=range]"), figure.locator("img")
+        handle, media = figure.locator("input[type=range]"), figure.locator("img, audio").all()
         handle.focus()
-        shown = []
+        sources = []                            # of the picture, and of the sound if there is one
         for key in ("Home", "ArrowRight", "End"):
             page.keyboard.press(key)
-            shown.append(picture.get_attribute("src"))
+            sources.append([element.get_attribute("src") for element in media])
         box = handle.bounding_box()
         page.mouse.click(box["x"] + 2, box["y"] + box["height"] / 2)
-        back = picture.get_attribute("src") == shown[0]
-        if len(set(shown)) < min(3, 1 + int(handle.get_attribute("max"))) or not back:
-            wrong.append(picture.get_attribute("alt"))
+        back = [element.get_attribute("src") for element in media] == sources[0]
+        stops = min(3, 1 + int(handle.get_attribute("max")))
+        if not back or any(len(set(each)) < stops for each in zip(*sources, strict=True)):
+            wrong.append(media[0].get_attribute("alt"))
     return wrong
 
 
 def is_wider_than_the_screen(page):
-    beside = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    beside = page.evaluate("() => document.documentElement.scrollWidth - "
+                           "document.documentElement.clientWidth")
     return [f"{beside} px beside a screen of {page.viewport_size['width']} px"] if beside else []
 
 
 def violates_a_rule_of_accessibility(page):
-    page.wait_for_timeout(400)                  # the theme looks for boxes that scroll 300 ms after a change
-    found = axe(page, None, rules={"color-contrast": {"enabled": False}})["violations"]
-    return [(v["id"], n["target"], n["failureSummary"]) for v in found if v["impact"] in ("serious", "critical")
-            for n in v["nodes"]]
+    page.wait_for_timeout(400)         # the theme looks for boxes that scroll 300 ms after a change
+    result = axe(page, None, rules={"color-contrast": {"enabled": False}})["violations"]
+    return [(v["id"], n["target"], n["failureSummary"]) for v in result
+            if v["impact"] in ("serious", "critical") for n in v["nodes"]]
 
 
 def has_too_little_contrast(page):
     page.evaluate(SAMPLES)                      # every letter of the code would take a minute
-    found = axe(page, {"include": [["[data-sample]"]]}, runOnly=["color-contrast"])
-    # what axe calls incomplete it could not judge, save for letters in the very colour of their ground
-    nodes = [n for kind in ("violations", "incomplete") for v in found[kind] for n in v["nodes"]]
-    return [(n["target"], n["failureSummary"]) for n in nodes
-            if n["any"][0]["data"]["messageKey"] == "equalRatio" or n["any"][0]["data"]["contrastRatio"]]
+    result = axe(page, {"include": [["[data-sample]"]]}, runOnly=["color-contrast"])
+    # what axe calls incomplete it could not judge, save for letters in the very colour of their
+    # ground
+    nodes = [n for kind in ("violations", "incomplete") for v in result[kind] for n in v["nodes"]]
+    return [(n["target"], n["failureSummary"]) for n in nodes if n["any"][0]["data"]["messageKey"]
+            == "equalRatio" or n["any"][0]["data"]["contrastRatio"]]
 
 
 def axe(page, where, **options):
-    return Axe().run(page, where, {"resultTypes": ["violations", "incomplete"], "preload": False} | options).response
+    return Axe().run(page, where, {"resultTypes": ["violations", "incomplete"],
+                                   "preload": False} | options).response
 
 
-LIGHT = (goes_wrong, first_tab_does_not_lead_past_the_navigation, focus_is_hidden, equation_is_not_typeset,
-         code_cell_cannot_be_copied, slider_does_not_move_its_picture, is_wider_than_the_screen,
-         violates_a_rule_of_accessibility, has_too_little_contrast, goes_wrong)
+LIGHT = (goes_wrong, first_tab_does_not_lead_past_the_navigation, focus_is_hidden,
+         equation_is_not_typeset, code_cell_cannot_be_copied, slider_does_not_move_its_picture,
+         is_wider_than_the_screen, violates_a_rule_of_accessibility, has_too_little_contrast,
+         goes_wrong)
 DARK = (focus_is_hidden, has_too_little_contrast)
-SMALL = (violates_a_rule_of_accessibility, has_too_little_contrast)         # on a phone, of one page of each kind
+# on a phone, of one page of each kind
+SMALL = (violates_a_rule_of_accessibility, has_too_little_contrast)
 OF_SPHINX = ["genindex", "py-modindex", "search"]
 
 
 def pages():
     """Pages of the book, as the table of contents lists them, and those that Sphinx adds."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"]), *OF_SPHINX]
+    return [toc["root"],
+            *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"]), *OF_SPHINX]
 
 
 def first_of_their_kind():
-    """One page of every folder, and one chapter, one page of evidence and one lesson of those that are executed."""
-    return {"book/index", "book/guide/your_data", "book/_executed/sta_drn", "book/_executed/comparison",
-            "book/evidence/claims", "book/_executed/learn/voice", "book/reference/api", "search"}
+    """One page of every folder, and one chapter, one page of evidence and one lesson of those that
+    are executed.
+    """
+    return {"book/index", "book/guide/your_data", "book/_executed/sta_drn",
+            "book/_executed/comparison", "book/evidence/claims", "book/_executed/learn/voice",
+            "book/reference/api", "search"}
 
 
 @pytest.mark.parametrize("name", pages())
@@ -195,13 +220,15 @@ def test_nothing_is_wrong_with(visit, name):
     page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
     look(DARK, "in the dark")
     page.set_viewport_size(PHONE)
-    look([is_wider_than_the_screen, *(SMALL if name in first_of_their_kind() else ())], "in the dark on a phone")
+    look([is_wider_than_the_screen, *(SMALL if name in first_of_their_kind() else ())],
+         "in the dark on a phone")
     assert not faults, "\n".join(faults)
 
 
 def test_no_page_is_forgotten(book):
-    built = {str(p.relative_to(book).with_suffix("")) for p in book.rglob("*.html") if "_static" not in p.parts}
-    assert built - {"index"} == set(pages())            # the root of the book only forwards to its first page
+    built = {str(p.relative_to(book).with_suffix("")) for p in book.rglob("*.html")
+             if "_static" not in p.parts}
+    assert built - {"index"} == set(pages())  # the root of the book only forwards to its first page
     assert first_of_their_kind() <= set(pages())
 
 
@@ -216,7 +243,8 @@ def test_a_copy_button_takes_the_code_by_keyboard(visit):
     button.focus()
     page.keyboard.press("Enter")
     page.wait_for_function("e => e.classList.contains('success')", arg=button.element_handle())
-    page.evaluate("document.body.append(Object.assign(document.createElement('textarea'), {id: 'paste'}))")
+    page.evaluate("document.body.append(Object.assign(document.createElement('textarea'), {id: "
+                  "'paste'}))")
     page.locator("#paste").focus()
     page.keyboard.press("Control+V")
     assert page.locator("#paste").input_value().strip() == block.locator("pre").inner_text().strip()
@@ -252,7 +280,8 @@ def test_the_address_says_how_the_ledger_is_filtered(visit):
     assert rows(page).startswith("0 of ")
     assert page.locator(".claim-none").is_visible()
     page.click(".claim-filter button[type=reset]")
-    page.wait_for_function("text => document.querySelector('.claim-filter output').value == text", arg=everything)
+    page.wait_for_function("text => document.querySelector('.claim-filter output').value == text",
+                           arg=everything)
     assert not page.locator(".claim-none").is_visible()
     assert page.url.endswith(LEDGER)
     page.goto(again)
@@ -290,16 +319,19 @@ def test_the_ledgers_filter_stays_in_sight(visit):
 
 def test_links_within_a_card_are_on_top_of_it(visit):
     page = visit("book/index.html")
-    on_top = page.evaluate("""() => [...document.querySelectorAll('.sd-card a:not(.sd-stretched-link)')].map(link => {
+    on_top = page.evaluate("""() => [
+            ...document.querySelectorAll('.sd-card a:not(.sd-stretched-link)')].map(link => {
+        link.scrollIntoView({block: 'center', behavior: 'instant'});
         const box = link.getClientRects()[0];
-        return link.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+        const x = box.x + box.width / 2, y = box.y + box.height / 2;
+        return link.contains(document.elementFromPoint(x, y));
     })""")
     assert len(on_top) >= 4
     assert all(on_top)
 
 
-@pytest.mark.parametrize("name", ["_executed/sta_drn", "_executed/cfrafn", "_executed/aafn", "_executed/dynmultidep",
-                                  "evidence/field"])
+@pytest.mark.parametrize("name", ["_executed/sta_drn", "_executed/cfrafn", "_executed/aafn",
+                                  "_executed/dynmultidep", "evidence/field"])
 def test_nothing_of_a_table_of_what_others_said_is_cut_off(visit, name):
     page = visit(f"book/{name}.html")
     cut = page.evaluate("() => [...document.querySelectorAll('.told table')]"
@@ -326,5 +358,5 @@ def test_the_keyboard_reaches_every_page(visit):
         page.keyboard.press("Tab")
         reached.append(page.evaluate(FOCUSED))
     assert len(wanted) > 10
-    assert wanted - {here["href"] for here in reached} == set()
-    assert [here["what"] for here in reached if here["on"] and not here["seen"]] == []
+    assert wanted - {element["href"] for element in reached} == set()
+    assert [element["what"] for element in reached if element["on"] and not element["seen"]] == []

@@ -46,7 +46,8 @@ class TestWriting:
 
     def test_a_private_file_is_the_owners_from_the_first_byte(self, tmp_path, monkeypatch):
         modes, replace = [], Path.replace
-        monkeypatch.setattr(Path, "replace", lambda path, to: modes.append(path.stat().st_mode & 0o777) or replace(path, to))
+        monkeypatch.setattr(Path, "replace", lambda path, to:
+                            modes.append(path.stat().st_mode & 0o777) or replace(path, to))
         (tmp_path / "a.csv").write_text("old, for all to read")
         files.write_atomically(tmp_path / "a.csv", "new", private=True)
         assert modes == [0o600]
@@ -80,7 +81,7 @@ class TestHash:
         file.write_bytes(b"one")
         first = files.content_hash(file, memo)
         monkeypatch.setattr(files, "_known", {})
-        monkeypatch.setattr(files, "_hash", None)                   # from the folder, not from the file
+        monkeypatch.setattr(files, "_hash", None)               # from the folder, not from the file
         assert files.content_hash(file, memo) == first
         monkeypatch.undo()
         file.write_bytes(b"two")

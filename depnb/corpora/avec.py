@@ -1,11 +1,13 @@
-"""AVEC 2013 and AVEC 2014 as distributed, and a folder of extracted frames as the STA-DRN authors expect it.
+"""AVEC 2013 and 2014 as distributed, and extracted frames as the STA-DRN authors expect them.
 
 AVEC 2014: …/Training|Development|Testing/Northwind|Freeform/203_1_Northwind_video.mp4
 AVEC 2013: …/Training|Development|Testing/203_1_cut_combined.mp4
 both:      …/203_1_Depression.csv with one number, the BDI-II total of participant 203 in session 1
-frames:    label.csv with the columns path,label; path is a folder of face images, 00001.jpg, 00002.jpg, …
+frames:    label.csv with the columns path,label
+           path is a folder of face images, 00001.jpg, 00002.jpg, …
 
-The archives may be unpacked side by side or into each other: files are found by name, splits by folder.
+The archives may be unpacked side by side or into each other: files are found by name, splits by
+folder.
 """
 
 import re
@@ -16,54 +18,80 @@ import pandas as pd
 
 from depnb.corpora.corpus import BDI2, SPLITS, Corpus
 
-VIDEO_NAMES = {"avec2014": r"(\d+_\d+)_(Northwind|Freeform)_video\.\w+", "avec2013": r"(\d+_\d+)_(cut_combined)\.\w+"}
+VIDEO_NAMES = {"avec2014": r"(\d+_\d+)_(Northwind|Freeform)_video\.\w+",
+               "avec2013": r"(\d+_\d+)_(cut_combined)\.\w+"}
 PARTS = {"Northwind": "northwind", "Freeform": "freeform", "cut_combined": "interview"}
 SPLIT_FOLDERS = {"train": "train", "devel": "validation", "dev": "validation", "test": "test"}
 
 
 def open_avec(name, root, terms=None):
-    """AVEC 2013 or 2014 under `root` -> Corpus. Sessions with a fault are left out and listed in `problems`."""
+    """AVEC 2013 or 2014 (Valstar et al. 2013, 2014) under `root`, on the BDI-II.
+
+    Sessions with a fault are left out and listed in `problems`.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no video.
+    """
     root = Path(root)
     pattern = re.compile(VIDEO_NAMES[name])
     videos, labels, problems = defaultdict(list), defaultdict(list), []
     for path in sorted(root.rglob("*")):
-        if found := pattern.fullmatch(path.name):
-            videos[found[1]].append((PARTS[found[2]], path))
-        elif found := re.fullmatch(r"(\d+_\d+)_Depression\.csv", path.name):
-            labels[found[1]].append(path)
+        if match := pattern.fullmatch(path.name):
+            videos[match[1]].append((PARTS[match[2]], path))
+        elif match := re.fullmatch(r"(\d+_\d+)_Depression\.csv", path.name):
+            labels[match[1]].append(path)
     if not videos:
         example = "203_1_Northwind_video.mp4" if name == "avec2014" else "203_1_cut_combined.mp4"
-        raise FileNotFoundError(f"{root}: no {name.upper()} video found in it or below (names like {example}). "
-                                "Give the folder that holds the unpacked archives.")
+        raise FileNotFoundError(f"{root}: no {name.upper()} video found in it or below (names like "
+                                f"{example}). Give the folder that holds the unpacked archives.")
     rows = []
-    for session in sorted(videos.keys() | labels.keys(), key=lambda s: [int(n) for n in s.split("_")]):
+    for session in sorted(videos.keys() | labels.keys(),
+                          key=lambda s: [int(n) for n in s.split("_")]):
         try:
             score = _one_score(session, labels[session], root)
             files, split = _one_split(session, videos[session], root)
         except Fault as fault:
             problems.append((session, fault.path, str(fault)))
             continue
-        rows.append({"session": session, "participant": session.split("_")[0], "split": split, "score": score,
-                     "files": files})
-        problems += [(session, path, note) for path, note in _repeated(session, labels[session], videos[session])]
+        rows.append({"session": session, "participant": session.split("_")[0], "split": split,
+                     "score": score, "files": files})
+        problems += [(session, path, note)
+                     for path, note in _repeated(session, labels[session], videos[session])]
     return Corpus(f"AVEC {name[-4:]}", root, BDI2, rows, problems, terms=terms)
 
 
 def open_frame_folder(root, terms=None):
-    """Folders of aligned face images with a `label.csv` (path,label), as the STA-DRN repository expects -> Corpus.
+    """Folders of aligned face images with a `label.csv`, as the STA-DRN repository expects.
 
-    A `split` column is used where there is one; otherwise the rows are train, validation and test by thirds, as in
-    the authors' scripts. The digits before the first underscore of a folder's name are the participant.
+    A `split` column is used where there is one; otherwise the rows are train, validation and test
+    by thirds, as in the authors' scripts. The digits before the first underscore of a folder's name
+    are the participant.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no label.csv, or it lacks the column path or label.
     """
     root = Path(root)
-    table = next((p for p in (root / "label.csv", root / "datasets/avec14/label.csv") if p.exists()), None)
+    table = next((p for p in (root / "label.csv", root / "datasets/avec14/label.csv")
+                  if p.exists()), None)
     if table is None:
-        raise FileNotFoundError(f"{root}: no label.csv. Expected a table with the columns path,label beside the "
-                                "frame folders.")
+        raise FileNotFoundError(f"{root}: no label.csv. Expected a table with the columns "
+                                "path,label beside the frame folders.")
     listed = pd.read_csv(table, dtype=str)
     if not {"path", "label"} <= set(listed.columns):
-        raise ValueError(f"{table}: lacks {' and '.join({'path', 'label'} - set(listed.columns))}; expected the columns "
-                         "path,label. Add the header.")
+        raise ValueError(f"{table}: lacks {' and '.join({'path', 'label'} - set(listed.columns))}; "
+                         "expected the columns path,label. Add the header.")
     if "split" not in listed:
         listed["split"] = [SPLITS[min(3 * i // len(listed), 2)] for i in range(len(listed))]
     rows, problems = [], []
@@ -72,25 +100,27 @@ def open_frame_folder(root, terms=None):
         folder = root / path
         try:
             if group["label"].nunique(dropna=False) > 1:
-                raise Fault(table, f"{table.name}: {len(group)} rows for {session} with different labels. Keep one.")
+                raise Fault(table, f"{table.name}: {len(group)} rows for {session} with different "
+                                   "labels. Keep one.")
             score = parse_score(group["label"].iloc[0], table, f"{table.name}: label of {session}")
             if not folder.is_dir():
-                raise Fault(folder, f"{table.name} lists {session}, but there is no such folder. Extract its frames, "
-                                    "or remove the row.")
+                raise Fault(folder, f"{table.name} lists {session}, but there is no such folder. "
+                                    "Extract its frames, or remove the row.")
         except Fault as fault:
             problems.append((session, fault.path, str(fault)))
             continue
         if len(group) > 1:
-            problems.append((session, table, f"{table.name}: {len(group)} equal rows for {session}; read once. Remove "
-                                             "the others."))
+            problems.append((session, table, f"{table.name}: {len(group)} equal rows for "
+                                             f"{session}; read once. Remove the others."))
         number = re.match(r"(\d+)_", session)
         rows.append({"session": session, "participant": number[1] if number else session,
                      "split": group["split"].iloc[0], "score": score, "files": {"frames": folder}})
     known = {root / path for path in listed["path"]}
     beside = {folder.parent for folder in known if folder.is_dir() and folder.parent != root}
     for folder in sorted(p for b in beside for p in b.iterdir() if p.is_dir() and p not in known):
-        problems.append((folder.name, folder, f"the folder {folder.name} has no row in {table.name}. Add path and label, "
-                                              "or remove the folder."))
+        problems.append((folder.name, folder,
+                         f"the folder {folder.name} has no row in {table.name}. "
+                         "Add path and label, or remove the folder."))
     return Corpus("frame_folder", root, BDI2, rows, problems, aligned=True, terms=terms)
 
 
@@ -103,23 +133,32 @@ class Fault(ValueError):
 
 
 def parse_score(text, path, what):
-    """A BDI-II total from text. Raises Fault unless it is a number from 0 to 63."""
+    """A BDI-II total from text.
+
+    Raises
+    ------
+    Fault
+        It is no number from 0 to 63.
+    """
     try:
         score = float(text)
     except (TypeError, ValueError):
-        raise Fault(path, f"{what} is {str(text)[:20]!r}; expected a number from 0 to 63. Correct the file.") from None
+        raise Fault(path, f"{what} is {str(text)[:20]!r}; expected a number from 0 to 63. "
+                          "Correct the file.") from None
     if not BDI2.low <= score <= BDI2.high:
-        raise Fault(path, f"{what} is {score:g}; a BDI-II total lies between 0 and 63. Correct the file.")
+        raise Fault(path,
+                    f"{what} is {score:g}; a BDI-II total lies between 0 and 63. Correct the file.")
     return score
 
 
 def _one_score(session, paths, root):
     if not paths:
-        raise Fault(root, f"session {session} has a video but no label; expected {session}_Depression.csv. Add it, or "
-                          "remove the video.")
+        raise Fault(root, f"session {session} has a video but no label; "
+                          f"expected {session}_Depression.csv. Add it, or remove the video.")
     texts = {path: _text(path) for path in paths}
     if len(set(texts.values())) > 1:
-        raise Fault(paths[0], f"{paths[0].name} exists {len(paths)} times with different scores. Keep the right one.")
+        raise Fault(paths[0], f"{paths[0].name} exists {len(paths)} times with different scores. "
+                              "Keep the right one.")
     return parse_score(texts[paths[0]], paths[0], f"{paths[0].name}: the score")
 
 
@@ -133,15 +172,16 @@ def _text(path):
 
 def _one_split(session, videos, root):
     if not videos:
-        raise Fault(root, f"{session}_Depression.csv has no video; expected one named {session}_…. Finish the download, "
-                          "or remove the label.")
+        raise Fault(root, f"{session}_Depression.csv has no video; expected one named {session}_…. "
+                          "Finish the download, or remove the label.")
     splits = {_split_of(path, root) for _, path in videos}
     if len(splits) > 1:
-        raise Fault(videos[0][1], f"the videos of session {session} lie in different splits ({', '.join(sorted(splits))}). "
-                                  "Keep those of one split.")
+        raise Fault(videos[0][1], f"the videos of session {session} lie in different splits "
+                                  f"({', '.join(sorted(splits))}). Keep those of one split.")
     (split,) = splits
     if split == "none":
-        raise Fault(videos[0][1], f"{videos[0][1].name} lies in no Training, Development or Testing folder. Move it there.")
+        raise Fault(videos[0][1], f"{videos[0][1].name} lies in no Training, "
+                                  "Development or Testing folder. Move it there.")
     files = {}
     for part, path in videos:
         files.setdefault(part, path)
@@ -160,8 +200,10 @@ def _split_of(path, root):
 def _repeated(session, labels, videos):
     """Notes on files that exist more than once and agree."""
     if len(labels) > 1:
-        yield labels[1], f"{labels[1].name} exists {len(labels)} times with one score; read once. Remove the copies."
+        yield (labels[1], f"{labels[1].name} exists {len(labels)} times with one score; read once. "
+                          "Remove the copies.")
     parts = [part for part, _ in videos]
     for part, path in videos:
         if parts.count(part) > 1 and path == next(p for q, p in videos if q == part):
-            yield path, f"{path.name} exists {parts.count(part)} times in one split; the first is read. Remove the copies."
+            yield (path, f"{path.name} exists {parts.count(part)} times in one split; "
+                         "the first is read. Remove the copies.")

@@ -5,27 +5,49 @@ from pathlib import Path
 
 import pandas as pd
 
+from depnb.corpora.privacy import MARKER
+from depnb.corpora.simulated import outdated
+
 TABLE = "COHORT.json"
 
 
 def read_participants(root):
-    """The participants of a rendered cohort: one row each -> DataFrame with participant (text, as `corpora.open` has it).
+    """The participants of a rendered cohort, who are the same in all its layouts.
 
-    Columns: severity, gender, age, split, label (PHQ-8 >= 10), bdi2, PHQ-8 items and total; every latent cue as cue_<name>;
-    <layout>_sessions, lists of the sessions' names; and what may matter for fairness: avec2014_skin_tone (0 light to 1
-    dark), _light (1 is that of the portrait), _light_contrast, _warmth, _noise (of the sensor, grey levels);
-    speech_folder_noise and daic_woz_noise (dB below speech: more is better), _level (dB), _reverberation (s), _wet (dB),
-    speech_folder_sample_rate (Hz); daic_woz_degraded ("" or the modality), _how, _strength, _untracked (share of frames);
-    dvlog_uninformative (share of the vlogs).
-    Raises FileNotFoundError when the root holds no cohort.
+    Returns
+    -------
+    DataFrame, one row a participant
+        participant (text, as `corpora.open` has it), severity, gender, age, split, label
+        (PHQ-8 >= 10), bdi2, PHQ-8 items and total; every latent cue as cue_<name>;
+        <layout>_sessions, lists of the sessions' names; and what may matter for fairness:
+        avec2014_skin_tone (0 light to 1 dark), _light (1 is usual),
+        _light_contrast, _warmth, _noise (of the sensor, grey levels);
+        speech_folder_noise and daic_woz_noise (dB below speech: more is better), _level (dB),
+        _reverberation (s), _wet (dB), speech_folder_sample_rate (Hz);
+        daic_woz_degraded ("" or the modality), _how, _strength, _untracked (share of frames);
+        dvlog_uninformative (share of the vlogs).
+
+    Raises
+    ------
+    FileNotFoundError
+        The root holds no cohort.
+    ValueError
+        Another version of the simulator wrote the cohort, or one of its layouts.
     """
     file = Path(root) / TABLE
     if not file.exists():
-        raise FileNotFoundError(f"{root}: no {TABLE} in it. Write a cohort there: python -m depnb.simulation cohort --root "
-                                f"{root}")
+        raise FileNotFoundError(f"{root}: no {TABLE} in it. Write a cohort there: "
+                                f"python -m depnb.simulation cohort --root {root}")
+    told = json.loads(file.read_text())
+    parts = [json.loads((Path(root) / layout / MARKER).read_text()) for layout in told["layouts"]
+             if (Path(root) / layout / MARKER).exists()]
+    for arguments in (told["arguments"], *(part["arguments"] for part in parts)):
+        if old := outdated(root, arguments | {"cohort": False, "layout": "cohort"}):
+            raise ValueError(old)
     rows = []
-    for entry in json.loads(file.read_text())["participants"]:
+    for entry in told["participants"]:
         cues, facts = entry.pop("cues"), entry.pop("layouts")
         rows.append(entry | {f"cue_{cue}": value for cue, value in cues.items()}
-                    | {f"{layout}_{name}": value for layout, found in facts.items() for name, value in found.items()})
+                    | {f"{layout}_{name}": value for layout, layout_facts in facts.items()
+                       for name, value in layout_facts.items()})
     return pd.DataFrame(rows).astype({"participant": str})

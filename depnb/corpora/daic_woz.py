@@ -1,80 +1,106 @@
-"""DAIC-WOZ as distributed: interviews by a virtual interviewer, with PHQ-8 totals and items (Gratch et al. 2014).
+"""DAIC-WOZ as distributed: interviews by a virtual interviewer, with PHQ-8 totals and items.
 
-<id>_P/<id>_AUDIO.wav, <id>_TRANSCRIPT.csv, <id>_CLNF_features3D.txt, _features.txt, _gaze.txt, _pose.txt, _AUs.txt
-train_split_Depression_AVEC2017.csv, dev_split_…, test_split_… (no scores), full_test_split.csv (totals)
+<id>_P/<id>_AUDIO.wav, <id>_TRANSCRIPT.csv,
+<id>_P/<id>_CLNF_features3D.txt, _features.txt, _gaze.txt, _pose.txt, _AUs.txt
+train_split_Depression_AVEC2017.csv, dev_split_…, test_split_… (no scores)
+full_test_split.csv (totals)
 
-A session is a participant. Folders and tables may lie in the root or below it; columns are found by their names,
-whatever their case and with PHQ or PHQ8; empty rows are skipped.
+A session is a participant. Folders and tables may lie in the root or below it; columns are found by
+their names, whatever their case and with PHQ or PHQ8; empty rows are skipped.
 """
 
 import re
-import warnings
 
 import numpy as np
 import pandas as pd
 
 from depnb.corpora import privacy
 from depnb.corpora.corpus import PHQ8, PHQ8_ITEMS, Corpus
+from depnb.corpora.readers import read_cells
 
 ITEMS = [f"phq8_{name}" for name in PHQ8_ITEMS]
 PARTS = {"AUDIO.wav": "audio", "TRANSCRIPT.csv": "transcript", "CLNF_features3D.txt": "keypoints",
          "CLNF_features.txt": "keypoints_2d", "CLNF_gaze.txt": "gaze", "CLNF_pose.txt": "pose",
          "CLNF_AUs.txt": "action_units"}
 MODALITIES = {"visual": ("keypoints", "gaze"), "audio": ("audio",), "text": ("transcript",)}
-TABLES = {"train": r"train_split.*\.csv", "validation": r"dev_split.*\.csv", "test": r"(full_)?test_split.*\.csv"}
+TABLES = {"train": r"train_split.*\.csv", "validation": r"dev_split.*\.csv",
+          "test": r"(full_)?test_split.*\.csv"}
 
-# What is known to be wrong with the released corpus: its documentation, and Bailey & Plumbley 2021, whose program
-# (daic_woz_process) corrects the times. A simulated tree has other people under these numbers.
+# What is known to be wrong with the released corpus: its documentation, and Bailey & Plumbley 2021,
+# whose program (daic_woz_process) corrects the times. A simulated tree has other people under these
+# numbers.
 FAULTY = ("342", "394", "398", "460")
 SHIFTED = {"318": 34.319917, "321": 3.8379167, "341": 6.1892, "362": 16.8582}      # seconds
 INTERRUPTED = {"373": [395, 428], "444": [286, 387]}                                # seconds
-NOTES = {"451": "the transcript lacks the interviewer's turns", "458": "the transcript lacks the interviewer's turns",
-         "480": "the transcript lacks the interviewer's turns", "402": "the video ends two minutes before the sound"}
+NOTES = {"451": "the transcript lacks the interviewer's turns",
+         "458": "the transcript lacks the interviewer's turns",
+         "480": "the transcript lacks the interviewer's turns",
+         "402": "the video ends two minutes before the sound"}
 
 
 def open_daic_woz(root, terms=None):
-    """DAIC-WOZ under `root` -> Corpus on the PHQ-8, with the eight items as further columns of `sessions`.
+    """DAIC-WOZ (Gratch et al. 2014) under `root`, on the PHQ-8.
 
-    Items are NaN where no table gives them, as for the official test set. Sessions with a fault are left out and listed in
-    `problems`, remarks on others too. Raises FileNotFoundError without a session or a split table, ValueError when a
-    table lacks a column.
+    The eight items are further columns of `sessions`, NaN where no table gives them, as for the
+    official test set. Sessions with a fault are left out and listed in `problems`, remarks on
+    others too.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no session or no split table.
+    ValueError
+        A table lacks a column.
     """
-    folders, found = _find(root)
+    folders, files = _find(root)
     if not folders:
-        raise FileNotFoundError(f"{root}: no session found in it or below (folders like 300_P). Give the folder that holds "
-                                "the unpacked archives.")
+        raise FileNotFoundError(f"{root}: no session found in it or below (folders like 300_P). "
+                                "Give the folder that holds the unpacked archives.")
     listed, rows, problems = _read_tables(root), [], []
     terms = terms or privacy.terms(root)
     real = terms.truth is None
-    for session in sorted(listed.keys() | folders.keys(), key=lambda name: (int(name) if name.isdecimal() else 0, name)):
-        path, files = folders.get(session, root), found.get(session, {})
-        fault, row, remarks = _one_session(session, listed.get(session), session in folders, files, real)
+    for session in sorted(listed.keys() | folders.keys(),
+                          key=lambda name: (int(name) if name.isdecimal() else 0, name)):
+        path, session_files = folders.get(session, root), files.get(session, {})
+        fault, row, remarks = _one_session(session, listed.get(session), session in folders,
+                                           session_files, real)
         problems += [(session, path, sentence) for sentence in ([fault] if fault else remarks)]
         if not fault:
-            rows.append(row | {"files": files})
+            rows.append(row | {"files": session_files})
     unknown = sum(np.isnan(row[ITEMS[0]]) for row in rows)
     if unknown:
-        problems.append(("", root, f"{unknown} of {len(rows)} participants have a total but no item scores, as in the "
-                                   "official test set: they can be tested on their total, not trained on. Keep fold at -1, "
-                                   "or leave them out of training."))
-    return Corpus("DAIC-WOZ", root, PHQ8, rows, problems, modalities=MODALITIES, needs=("transcript",), terms=terms)
+        problems.append(("", root,
+                         f"{unknown} of {len(rows)} participants have a total but no item scores, "
+                         "as in the official test set: they can be tested on their total, "
+                         "not trained on. Keep fold at -1, or leave them out of training."))
+    return Corpus("DAIC-WOZ", root, PHQ8, rows, problems, modalities=MODALITIES,
+                  needs=("transcript",), terms=terms)
 
 
 def _find(root):
-    """Folders of sessions in the root or below, and their files by part: two mappings by session."""
-    folders, found = {}, {}
+    """Folders of sessions in the root or below, and their files by part; both by session."""
+    folders, files = {}, {}
     for path in sorted([root, *root.rglob("*")]):
         if (name := re.fullmatch(r"(\d+)_P", path.name)) and path.is_dir():
             folders.setdefault(name[1], path)
-        elif (name := re.fullmatch(r"(\d+)_(.+)", path.name)) and path.parent.name == f"{name[1]}_P" and name[2] in PARTS:
-            found.setdefault(name[1], {}).setdefault(PARTS[name[2]], path)
-    return folders, found
+        elif ((name := re.fullmatch(r"(\d+)_(.+)", path.name))
+              and path.parent.name == f"{name[1]}_P" and name[2] in PARTS):
+            files.setdefault(name[1], {}).setdefault(PARTS[name[2]], path)
+    return folders, files
 
 
 def unlisted(root):
-    """Sessions with a transcript under `root`, which may be one session's folder, whether or not a table lists them.
+    """Sessions with a transcript under `root`, whether or not a table lists them.
 
-    -> what `interviews` gives, without errata: for prediction, where nobody knows the scores.
+    For prediction, where nobody knows the scores; `root` may be one session's folder.
+
+    Returns
+    -------
+    dict, as of `interviews`, without errata
     """
     parts = ("transcript", "audio", "keypoints", "gaze")
     return {session: {part: files.get(part) for part in parts} | {"shift": 0.0, "skip": ()}
@@ -82,9 +108,15 @@ def unlisted(root):
 
 
 def interviews(corpus):
-    """What `features.interview.extract` needs of every session: mapping session -> files by part, shift and skip."""
+    """What `features.interview.extract` needs of every session.
+
+    Returns
+    -------
+    dict session -> files by part (transcript, audio, keypoints, gaze), shift and skip in seconds
+    """
     files = corpus.files()
-    return {s: {part: files.get(f"{s}/{part}") for part in ("transcript", "audio", "keypoints", "gaze")} | corpus[s].timing
+    return {s: {part: files.get(f"{s}/{part}")
+                for part in ("transcript", "audio", "keypoints", "gaze")} | corpus[s].timing
             for s in corpus.sessions["session"]}
 
 
@@ -92,29 +124,28 @@ def _read_tables(root):
     """The split tables -> mapping participant -> list of (split, table, row by column)."""
     listed = {}
     for split, pattern in TABLES.items():
-        for path in sorted(p for p in root.rglob("*.csv") if re.fullmatch(pattern, p.name, re.IGNORECASE)):
+        for path in sorted(p for p in root.rglob("*.csv")
+                           if re.fullmatch(pattern, p.name, re.IGNORECASE)):
             for row in _read_table(path):
                 listed.setdefault(row["participant_id"], []).append((split, path.name, row))
     if not listed:
-        raise FileNotFoundError(f"{root}: no split table found in it or below. Expected full_test_split.csv and "
-                                "train_split_Depression_AVEC2017.csv, dev_split_Depression_AVEC2017.csv.")
+        raise FileNotFoundError(f"{root}: no split table found in it or below. Expected "
+                                "full_test_split.csv and train_split_Depression_AVEC2017.csv, "
+                                "dev_split_Depression_AVEC2017.csv.")
     return listed
 
 
 def _read_table(path):
     """Rows of one table as dicts; columns in lower case, phq8_ for phq_, empty rows skipped."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)        # rows that end in a comma
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
+        table = read_cells(path)
     except ValueError as error:
-        raise ValueError(f"{path}: cannot be read as comma-separated values ({type(error).__name__}). Copy it "
-                         "again.") from None
+        raise ValueError(f"{path}: cannot be read as comma-separated values "
+                         f"({type(error).__name__}). Copy it again.") from None
     table.columns = [re.sub(r"^phq_", "phq8_", re.sub(r"\W", "", c).lower()) for c in table]
     if not {"participant_id", "gender"} <= set(table):
-        raise ValueError(f"{path}: lacks Participant_ID or Gender; expected these columns and, unless it is test_split_…, "
-                         "PHQ8_Score. Copy it again.")
-    table = table.apply(lambda column: column.str.strip())
+        raise ValueError(f"{path}: lacks Participant_ID or Gender; expected these columns and, "
+                         "unless it is test_split_…, PHQ8_Score. Copy it again.")
     table["participant_id"] = table["participant_id"].str.removesuffix(".0")
     return table[table["participant_id"] != ""].to_dict("records")
 
@@ -122,19 +153,23 @@ def _read_table(path):
 def _one_session(session, listed, folder, files, real):
     """-> what bars a session or "", its row, remarks."""
     if not listed:
-        return (f"the folder {session}_P has no row in a split table, so its score is unknown. Add the table that lists it, "
-                "or remove the folder."), None, []
+        return (f"the folder {session}_P has no row in a split table, so its score is unknown. "
+                "Add the table that lists it, or remove the folder."), None, []
     if not folder:
-        return f"{listed[0][1]} lists {session}, but there is no folder {session}_P. Finish the download.", None, []
+        return (f"{listed[0][1]} lists {session}, but there is no folder {session}_P. "
+                "Finish the download.", None, [])
     if real and session in FAULTY:
-        return "recording or transcript are known to be faulty, and are left out as others do.", None, []
+        return ("recording or transcript are known to be faulty, "
+                "and are left out as others do.", None, [])
     if "transcript" not in files:
-        return f"there is no {session}_TRANSCRIPT.csv in {session}_P. Copy it again from the corpus.", None, []
+        return (f"there is no {session}_TRANSCRIPT.csv in {session}_P. "
+                "Copy it again from the corpus.", None, [])
     splits = {split for split, _, _ in listed}
     if len(splits) > 1:
-        return f"listed in {' and '.join(sorted(name for _, name, _ in listed))}. Keep the right row.", None, []
+        return (f"listed in {' and '.join(sorted(name for _, name, _ in listed))}. "
+                "Keep the right row.", None, [])
     facts, clash = {}, set()
-    for _, _, row in listed:                            # test_split_… and full_test_split.csv complete each other
+    for _, _, row in listed:  # test_split_… and full_test_split.csv complete each other
         clash |= {c for c, cell in row.items() if cell and facts.get(c, cell) != cell}
         facts |= {c: cell for c, cell in row.items() if cell}
     if clash:
@@ -149,43 +184,50 @@ def _one_session(session, listed, folder, files, real):
         missing = [part for part in parts if part not in files]
         if missing:
             names = [name for name, part in PARTS.items() if part in missing]
-            remarks.append(f"there is no {session}_{f' and no {session}_'.join(names)}; the {modality} modality is missing.")
-    row = {"session": session, "participant": session, "gender": gender, "split": splits.pop(), "score": score,
-           **dict(zip(ITEMS, items, strict=True))}
+            remarks.append(f"there is no {session}_{f' and no {session}_'.join(names)}; "
+                           f"the {modality} modality is missing.")
+    row = {"session": session, "participant": session, "gender": gender, "split": splits.pop(),
+           "score": score, **dict(zip(ITEMS, items, strict=True))}
     if real:
         row["timing"] = {"shift": SHIFTED.get(session, 0.0),
                          "skip": [INTERRUPTED[session]] if session in INTERRUPTED else []}
         remarks += [f"{NOTES[session]}."] if session in NOTES else []
-        remarks += ["the transcript's times are shifted to fit the recording."] if session in SHIFTED else []
-        remarks += ["an interruption of the interview is skipped."] if session in INTERRUPTED else []
+        remarks += ["the transcript's times are shifted to fit the "
+                    "recording."] if session in SHIFTED else []
+        remarks += ["an interruption of the interview is "
+                    "skipped."] if session in INTERRUPTED else []
     return "", row, remarks
 
 
 def _scores(facts):
-    """PHQ-8 of one participant -> what is wrong or "", total, eight items (NaN: unknown), remarks."""
+    """PHQ-8 of a participant -> fault or "", total, eight items (NaN: unknown), remarks."""
     def number(column):
         return pd.to_numeric(facts.get(column, ""), errors="coerce")
 
     remarks, total, binary = [], number("phq8_score"), number("phq8_binary")
     if np.isnan(total):
-        return "no table gives a PHQ-8 total. Add full_test_split.csv, or complete the row.", total, [], []
-    if not (PHQ8.low <= total <= PHQ8.high and total % 1 == 0):
-        return (f"the PHQ-8 total is {total:g}; it is a whole number from {PHQ8.low} to {PHQ8.high}. Correct the table.",
+        return ("no table gives a PHQ-8 total. Add full_test_split.csv, or complete the row.",
                 total, [], [])
-    items = np.array([number("phq8_" + item.removeprefix("phq8_").replace("_", "")) for item in ITEMS])
+    if not (PHQ8.low <= total <= PHQ8.high and total % 1 == 0):
+        return (f"the PHQ-8 total is {total:g}; it is a whole number from {PHQ8.low} to "
+                f"{PHQ8.high}. Correct the table.", total, [], [])
+    items = np.array([number("phq8_" + item.removeprefix("phq8_").replace("_", ""))
+                      for item in ITEMS])
     if np.isnan(items).sum() == 1:
         items[np.isnan(items)] = total - np.nansum(items)
         remarks.append("one item score is missing in the table; it follows from the total.")
     known = items[~np.isnan(items)]
     if not np.isin(known, [0, 1, 2, 3]).all():
-        return ("an item score is not 0, 1, 2 or 3, or the total leaves a missing one no such value. Correct the table.",
-                total, [], [])
+        return ("an item score is not 0, 1, 2 or 3, or the total leaves a missing one no such "
+                "value. Correct the table.", total, [], [])
     if len(known) == len(items) and known.sum() != total:
-        return f"the item scores sum to {known.sum():g}, the total is {total:g}. Correct the table.", total, [], []
+        return (f"the item scores sum to {known.sum():g}, the total is {total:g}. "
+                "Correct the table.", total, [], [])
     if 0 < len(known) < len(items):
         remarks.append(f"{len(items) - len(known)} item scores are missing; none is used.")
         items[:] = np.nan
     if not np.isnan(binary) and binary != (total >= PHQ8.cutoff):
-        remarks.append(f"the table calls the participant {'' if binary else 'not '}depressed, but the total of {total:g} "
-                       f"says otherwise (cut-off {PHQ8.cutoff}). The total counts.")
+        remarks.append(f"the table calls the participant {'' if binary else 'not '}depressed, "
+                       f"but the total of {total:g} says otherwise (cut-off {PHQ8.cutoff}). "
+                       "The total counts.")
     return "", total, items, remarks

@@ -1,8 +1,9 @@
-"""What keeps people unnamed: who counts as simulated, pseudonyms that no label table gives away, sentences without names.
+"""What keeps people unnamed: who counts as simulated, pseudonyms, sentences without names.
 
-A tree is simulated when its marker lists every file in it by content; everything else counts as licensed. Pseudonyms of a
-licensed corpus come from a random key that lies with the cache and nowhere else. The cache also remembers what was derived
-from which folder, so that `python -m depnb.corpora.purge` can remove it.
+A tree is simulated when its marker lists every file in it by content; everything else counts as
+licensed. Pseudonyms of a licensed corpus, which no label table gives away, come from a random key
+that lies with the cache and nowhere else. The cache also remembers what was derived from which
+folder, so that `python -m depnb.corpora.purge` can remove it.
 """
 
 import hashlib
@@ -18,18 +19,20 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
+from depnb.corpora.simulated import outdated
 from depnb.files import content_hash, made, write_atomically
 
-MARKER = "SIMULATED.json"           # in the root of a simulated tree; a tree without it counts as licensed
+MARKER = "SIMULATED.json"  # in the root of a simulated tree; a tree without it counts as licensed
 GENERATOR = "depnb.simulation"
 KEY = "pseudonyms.key"              # in the cache
-REGISTRY = "derived"                # folder in the cache: a file for every folder that something was derived from
+REGISTRY = "derived"  # folder in the cache: a file for every folder that something was derived from
 FEWEST, FEWER = 5, "fewer than five"        # people that a printed group must have
-COUNTS = ("participants", "recordings", "sessions", "speakers", "vlogs", "people", "depressed")     # of people, in metrics
-DECIDED = ("tn", "fp", "fn", "tp")          # of people too; here a nought is told no more than a four
+# Of people and what they recorded, in metrics.
+COUNTS = ("participants", "units", "sessions", "speakers", "vlogs", "people", "depressed")
+DECIDED = ("tn", "fp", "fn", "tp")  # of people too; here a nought is told no more than a four
 # What makes up a run, beside figures and what is identifying.
-GIVEN = ("params.yaml", "provenance.json", "metrics.json", "SHA256SUMS", "history.csv", "checkpoint.safetensors",
-         "scaler.json", "metrics.csv", "metrics_meanstd.csv", "costs.csv")
+GIVEN = ("params.yaml", "provenance.json", "metrics.json", "SHA256SUMS", "history.csv",
+         "checkpoint.safetensors", "scaler.json", "metrics.csv", "metrics_meanstd.csv", "costs.csv")
 # Of a run on a licensed corpus: rows by person, by which a label table could name people.
 IDENTIFYING = ("predictions.csv", "attributions.csv", "weights.csv", "private.log")
 FORMATS = "MP3|MP4|M4A|H264|H265|AVEC2013|AVEC2014"      # of our instructions, not of people
@@ -50,69 +53,123 @@ class Terms(NamedTuple):
 
 
 def terms(root, cache=None):
-    """The terms of the tree under `root`. cache: folder that holds this machine's key; None: a key for this process only."""
+    """The terms of the tree under `root`.
+
+    Parameters
+    ----------
+    root : path
+    cache : path, optional
+        Folder that holds this machine's key; without, the key is of this process only.
+
+    Returns
+    -------
+    Terms
+
+    Raises
+    ------
+    ValueError
+        Another version of the simulator wrote the tree.
+    """
     memo = made(cache) / "hashes" if cache else None
     truth, remark = vouched(root, memo)
+    if truth and (old := outdated(root, truth["arguments"])):
+        raise ValueError(old)
     key = machine_key(cache) if cache and truth is None else HERE
     return Terms(truth, remark, key, Path(cache) if cache else None)
 
 
 def vouched(root, memo=None):
-    """What the marker under `root` says, if it vouches for every file there -> (planted truth or None, why it does not).
+    """What the marker under `root` says, if it vouches for every file there.
 
-    memo: folder that remembers hashes.
+    Parameters
+    ----------
+    root : path
+    memo : path, optional
+        Folder that remembers hashes.
+
+    Returns
+    -------
+    truth : dict or None
+        The planted truth; None where it does not vouch.
+    remark : str
+        Why it does not; "" where there is no marker.
     """
     root, marker = Path(root), Path(root) / MARKER
     if not os.path.lexists(marker):
         return None, ""
-    otherwise = "so this folder counts as licensed. Have depnb.simulation write it anew, or remove the marker."
+    otherwise = ("so this folder counts as licensed. "
+                 "Have depnb.simulation write it anew, or remove the marker.")
     try:
         told = json.loads("" if marker.is_symlink() else marker.read_text())
         if told["generator"] != GENERATOR or not told["files"]:
             raise ValueError
         numbers = [told["arguments"][name] for name in ("participants", "effect", "seed")]
-        if not all(type(number) in (int, float) for number in numbers):
+        if not all(type(number) in (int, float) or number == "literature" for number in numbers):
             raise ValueError
         listed = told.pop("files")
         files = [p for p in root.rglob("*") if p != marker and (p.is_symlink() or not p.is_dir())]
-        others = sum(p.is_symlink() or listed.get(p.relative_to(root).as_posix()) != content_hash(p, memo) for p in files)
+        others = sum(p.is_symlink() or listed.get(p.relative_to(root).as_posix())
+                     != content_hash(p, memo) for p in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None, (f"{MARKER} is none that depnb's simulator writes today (it lists the files it vouches for, and its "
-                      f"arguments participants, effect and seed as numbers), {otherwise}")
+        return None, (f"{MARKER} is none that depnb's simulator writes today (it lists the files "
+                      "it vouches for, and its arguments participants, "
+                      f"effect and seed as numbers), {otherwise}")
     if others:
-        return None, (f"{MARKER} does not vouch for {others} of {len(files)} files, which were added or changed since, "
-                      f"{otherwise}")
+        return None, (f"{MARKER} does not vouch for {others} of {len(files)} files, "
+                      f"which were added or changed since, {otherwise}")
     return told, ""
 
 
 def simulated(path, memo=None):
     """Whether a file or folder is, or lies in, a tree whose marker vouches for it."""
     path = Path(path).resolve()
-    return any((folder / MARKER).exists() and vouched(folder, memo)[0] is not None for folder in (path, *path.parents))
+    return any((folder / MARKER).exists() and vouched(folder, memo)[0] is not None
+               for folder in (path, *path.parents))
 
 
 def report(problems, source, log):
-    """What a command prints about files with problems -> list of lines. problems: mapping name -> sentence.
+    """What a command prints about files with problems.
 
-    Of a simulated tree every file by its name. Of others each sentence with how many files it concerns; the names go to
-    the file `log`, for the owner alone.
+    Of a simulated tree every file by its name. Of others each sentence with how many files it
+    concerns; the names go to the file `log`, for the owner alone.
+
+    Parameters
+    ----------
+    problems : mapping name -> sentence
+    source : path of the tree
+    log : path
+
+    Returns
+    -------
+    list of str, the lines
     """
     if not problems or simulated(source):
         return [f"{name}: {sentence}" for name, sentence in problems.items()]
-    write_atomically(log, "".join(logged(name, sentence) for name, sentence in problems.items()), private=True)
+    write_atomically(log, "".join(logged(name, sentence) for name, sentence in problems.items()),
+                     private=True)
     counts = Counter(masked(sentence, name) for name, sentence in problems.items())
     return [*(f"{few(count)}: {sentence}" for sentence, count in counts.items()),
             f"Which files these are stands in {log}, which is for your eyes: it names them."]
 
 
 def logged(*cells):
-    """A row of a private log: cells apart by tabs, the last one a sentence. A line break in a name does not split it."""
-    names = [re.sub(r"[\x00-\x1f\x7f]", lambda sign: f"\\x{ord(sign[0]):02x}", str(cell)) for cell in cells[:-1]]
+    """A row of a private log: cells apart by tabs, the last one a sentence.
+
+    A line break in a name does not split it.
+    """
+    names = [re.sub(r"[\x00-\x1f\x7f]", lambda sign: f"\\x{ord(sign[0]):02x}", str(cell))
+             for cell in cells[:-1]]
     return "\t".join([*names, " ".join(cells[-1].split())]) + "\n"
 
 
 def machine_key(cache):
-    """This machine's random key, made when it is first asked for -> 32 bytes. Raises ValueError when the file is damaged."""
+    """This machine's random key, 32 bytes, made when it is first asked for.
+
+    Raises
+    ------
+    ValueError
+        Its file is damaged.
+    """
     path = made(cache) / KEY
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
@@ -120,8 +177,8 @@ def machine_key(cache):
         path.chmod(0o600)
         text = path.read_text().strip()
     if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise ValueError(f"{path}: holds no key; expected 64 hexadecimal digits. Remove it: a new one is made, and people "
-                         "go by other pseudonyms from then on.")
+        raise ValueError(f"{path}: holds no key; expected 64 hexadecimal digits. Remove it: "
+                         "a new one is made, and people go by other pseudonyms from then on.")
     return bytes.fromhex(text)
 
 
@@ -136,7 +193,8 @@ def masked(sentence, *names):
     Names (of sessions, participants, files), quoted text and numbers give way to an ellipsis.
     """
     paths = [Path(str(name)) for name in names]
-    for name in sorted({*map(str, names), *(p.name for p in paths), *(p.stem for p in paths)} - {""}, key=len, reverse=True):
+    for name in sorted({*map(str, names), *(p.name for p in paths), *(p.stem for p in paths)}
+                       - {""}, key=len, reverse=True):
         sentence = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "…", sentence)
     for text in MASKED:
         sentence = re.sub(text, "…", sentence)
@@ -146,14 +204,16 @@ def masked(sentence, *names):
 def discreet(error, root, cache=None):
     """An error met while a licensed corpus is opened, without what it may say of people.
 
-    Our sentences begin with the folder, or name a parameter; of the path of a table its last part is kept. Of errors of
-    libraries, whose sentences are not ours, only the type is. The error in full goes to private.log in the cache, for the
-    owner alone.
+    Our sentences begin with the folder, or name a parameter; of the path of a table its last part
+    stays. Of errors of libraries, whose sentences are not ours, only the type does. The error in
+    full goes to private.log in the cache, for the owner alone.
     """
     kind, (place, colon, rest) = type(error), str(error).partition(": ")
-    ours = kind in (ValueError, FileNotFoundError) and len(error.args) == 1 and place.startswith((str(root), "pattern "))
+    ours = (kind in (ValueError, FileNotFoundError) and len(error.args) == 1
+            and place.startswith((str(root), "pattern ")))
     table = Path(place).name if place.startswith(str(root)) and place != str(root) else ""
-    sentence = f"{root}{f'/{table}' if table else ''}{colon}{rest}" if ours else f"{root}: cannot be read ({kind.__name__})."
+    sentence = (f"{root}{f'/{table}' if table else ''}{colon}{rest}" if ours
+                else f"{root}: cannot be read ({kind.__name__}).")
     if ours and place.startswith("pattern "):
         sentence = str(error)
     if cache:
@@ -164,24 +224,26 @@ def discreet(error, root, cache=None):
 
 
 def plain(text):
-    """Text of a corpus as a page may show it: letters, digits and a few signs, nothing that could be markup."""
+    """Text of a corpus as a page may show it: letters, digits, a few signs, no markup."""
     return re.sub(r"[^\w .,;:'\"()/+@=%…–-]", "\N{REPLACEMENT CHARACTER}", str(text))
 
 
 def rounded_up(sentence):
-    """A sentence about the whole corpus with counts of people and recordings below FEWEST in words."""
-    return re.sub(rf"\b[1-{FEWEST - 1}](?= (?:of \d+ )?(?:participants|recordings|sessions|speakers|vlogs|files)\b)", FEWER,
-                  sentence)
+    """A sentence about the whole corpus with counts below FEWEST in words."""
+    return re.sub(rf"\b[1-{FEWEST - 1}](?= (?:of \d+ )?"
+                  r"(?:participants|recordings|sessions|speakers|vlogs|files)\b)", FEWER, sentence)
 
 
 def few(count):
-    """A count of people, or of what belongs to people, as it may be printed of a licensed corpus."""
+    """A count of people, or of what is theirs, as it may be printed of a licensed corpus."""
     return FEWER if 0 < count < FEWEST else str(count)
 
 
 def coarse(metrics):
-    """Metrics of a licensed corpus without counts of fewer than five people: a nested value -> the same with None for
-    these. Other numbers, such as sizes of a network, stay as they are."""
+    """Metrics of a licensed corpus without counts of fewer than five people.
+
+    A nested value -> the same with None for these. Other numbers, such as sizes of a network, stay.
+    """
     if isinstance(metrics, list):
         return [coarse(value) for value in metrics]
     if not isinstance(metrics, dict):
@@ -192,9 +254,17 @@ def coarse(metrics):
 
 
 def used(count, total, what, restricted):
-    """How many of all could be used, in words: of a licensed corpus no number from which to tell how few were left out.
+    """How many of all could be used, in words.
 
-    count, total: integers; what: their name, as "recordings"; restricted: whether they are of a licensed corpus.
+    Of a licensed corpus there is no number from which to tell how few were left out.
+
+    Parameters
+    ----------
+    count, total : int
+    what : str
+        Their name, as "recordings".
+    restricted : bool
+        Whether they are of a licensed corpus.
     """
     if restricted and 0 < total - count < FEWEST:
         return f"all but {FEWER} of {total} {what} used"
@@ -202,27 +272,53 @@ def used(count, total, what, restricted):
 
 
 def check_tracker(kind, restricted):
-    """ValueError for a tracker that would send what it is told of a licensed corpus off this machine."""
-    if kind == "wandb" and restricted and os.environ.get("WANDB_MODE") not in ("offline", "disabled"):
-        raise ValueError("tracker wandb sends what it is told off this machine, and the corpus is licensed. Set "
-                         "WANDB_MODE=offline, or choose csv or tensorboard.")
+    """Refuse a tracker that would send what it is told of a licensed corpus off this machine.
+
+    Raises
+    ------
+    ValueError
+        It is wandb, and not told to stay offline.
+    """
+    mode = os.environ.get("WANDB_MODE")
+    if kind == "wandb" and restricted and mode not in ("offline", "disabled"):
+        raise ValueError("tracker wandb sends what it is told off this machine, and the corpus is "
+                         "licensed. Set WANDB_MODE=offline, or choose csv or tensorboard.")
 
 
 def noted(path):
-    """What a note of the registry holds: mapping of root, contents and outputs. ValueError for one of another shape."""
+    """What a note of the registry holds: mapping of root, contents and outputs.
+
+    Raises
+    ------
+    ValueError
+        It has another shape.
+    """
     try:
         told = json.loads(path.read_text())
     except RecursionError:
         raise ValueError(f"{path}: is no note.") from None
-    lists = [told.get(name) for name in ("contents", "outputs")] if isinstance(told, dict) else [None]
-    if not all(isinstance(values, list) and all(isinstance(v, str) for v in values) for values in lists) or not (
-            isinstance(told.get("root"), str) and all(map(os.path.isabs, (told["root"], *told["outputs"])))):
-        raise ValueError(f"{path}: is no note.")
-    return {name: told[name] for name in ("root", "contents", "outputs")}
+    match told:
+        case {"root": str(root), "contents": list(contents), "outputs": list(outputs)} if (
+                all(isinstance(text, str) for text in contents + outputs)
+                and all(map(os.path.isabs, [root, *outputs]))):
+            return {"root": root, "contents": contents, "outputs": outputs}
+    raise ValueError(f"{path}: is no note.")
 
 
 def derived_from(cache, root, contents=(), outputs=()):
-    """Remember, with the cache, what stands on the folder `root`: hashes of its files, folders of runs."""
+    """Remember, with the cache, what stands on the folder `root`.
+
+    Parameters
+    ----------
+    cache, root : path
+    contents : hashes of its files
+    outputs : folders of runs
+
+    Raises
+    ------
+    ValueError
+        What the cache remembers of the folder cannot be read.
+    """
     root = Path(root).resolve()
     path = made(cache) / REGISTRY / f"{hashlib.sha256(str(root).encode()).hexdigest()[:16]}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -232,9 +328,10 @@ def derived_from(cache, root, contents=(), outputs=()):
             try:
                 known = noted(path)
             except (OSError, ValueError):
-                raise ValueError(f"{path}: cannot be read; it says what was derived from {root}. Run python -m "
-                                 "depnb.corpora.purge on that folder if in doubt, then remove this file.") from None
-        more = known | {"contents": sorted({*known["contents"], *contents}),
-                        "outputs": sorted({*known["outputs"], *(str(Path(o).resolve()) for o in outputs)})}
+                raise ValueError(f"{path}: cannot be read; it says what was derived from {root}. "
+                                 "Run python -m depnb.corpora.purge on that folder if in doubt, "
+                                 "then remove this file.") from None
+        more = known | {"contents": sorted({*known["contents"], *contents}), "outputs":
+                        sorted({*known["outputs"], *(str(Path(o).resolve()) for o in outputs)})}
         if more != known or not path.exists():
             write_atomically(path, json.dumps(more), private=True)

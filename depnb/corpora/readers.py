@@ -1,4 +1,4 @@
-"""Files of people as they come, read or refused: video, sound, tables of tracking, transcripts, arrays of features.
+"""Files of people as they come, read or refused: video, sound, tracking, transcripts, features.
 
 An error says what was expected and what to do, not where the file lies.
 """
@@ -21,18 +21,26 @@ SILENT = 1e-4               # of full scale; a recording that never leaves this 
 LEAD = ["frame", "timestamp", "confidence", "success"]
 KEYPOINTS = [f"{axis}{i}" for axis in "XYZ" for i in range(68)]
 GAZE = [f"{axis}_{eye}" for eye in ("0", "1", "h0", "h1") for axis in "xyz"]
-NOT_NUMBERS = ["-1.#IND", "1.#IND", "-1.#QNAN", "1.#QNAN", "-1.#INF", "1.#INF", "-nan(ind)", "-nan", "nan"]
+NOT_NUMBERS = ["-1.#IND", "1.#IND", "-1.#QNAN", "1.#QNAN", "-1.#INF", "1.#INF", "-nan(ind)",
+               "-nan", "nan"]
 COLUMNS = {"start_time": "start", "stop_time": "stop", "speaker": "speaker", "value": "value"}
 
 
 class VideoError(ValueError):
-    """A video that cannot be used; the message says what was expected and what to do, not where it lies."""
+    """A video that cannot be used; the message says what was expected and what to do."""
 
 
 def read_frames(path, step=1):
-    """Every `step`-th frame of a video file or of a folder of images -> iterator of (H, W, 3) uint8 RGB.
+    """Every `step`-th frame of a video file, or of a folder of images in order of their numbers.
 
-    Folders are read in numeric order of their names. Raises VideoError for an unreadable, empty or truncated file.
+    Yields
+    ------
+    (H, W, 3) uint8 RGB
+
+    Raises
+    ------
+    VideoError
+        The file is unreadable, empty or truncated.
     """
     path = Path(path)
     if path.is_dir():
@@ -44,7 +52,8 @@ def read_frames(path, step=1):
         video = cv2.VideoCapture(str(path))
         promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
         if promised <= 0:
-            raise VideoError("not a readable video (truncated, or not a video at all). Copy it again from the corpus.")
+            raise VideoError("not a readable video (truncated, or not a video at all). "
+                             "Copy it again from the corpus.")
         count = 0
         while video.grab():
             if count % step == 0:
@@ -55,14 +64,16 @@ def read_frames(path, step=1):
             count += 1
         video.release()
     if count < 0.98 * promised:         # some encoders overstate the count by a frame or two
-        raise VideoError(f"truncated: {count} of {promised} frames can be decoded. Copy it again from the corpus.")
+        raise VideoError(f"truncated: {count} of {promised} frames can be decoded. "
+                         "Copy it again from the corpus.")
 
 
 def _read_folder(path, step):
     names = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGES),
                    key=lambda p: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", p.name)])
     if not names:
-        raise VideoError("the folder holds no images; expected 00001.jpg, 00002.jpg, … Extract the frames again.")
+        raise VideoError("the folder holds no images; "
+                         "expected 00001.jpg, 00002.jpg, … Extract the frames again.")
     for name in names[::step]:
         with quiet_stderr():
             frame = cv2.imread(str(name), cv2.IMREAD_COLOR)
@@ -72,62 +83,111 @@ def _read_folder(path, step):
 
 
 class AudioError(ValueError):
-    """A recording that cannot be used; the message says what was expected and what to do, not where it lies."""
+    """A recording that cannot be used; the message says what was expected and what to do."""
 
 
 def read_audio(path, mono=True):
-    """A recording at its own rate -> samples (n,) float32 in about [-1, 1], rate in Hz.
+    """A recording at its own rate.
 
-    WAV, FLAC, MP3 and OGG by soundfile, anything else as librosa can. mono: mean of the channels; otherwise samples
-    (n, channels). Raises AudioError for an unreadable, truncated, empty or silent file or one with NaN, OSError for a
-    missing one.
+    WAV, FLAC, MP3 and OGG by soundfile, anything else as librosa can.
+
+    Parameters
+    ----------
+    path : path
+    mono : bool
+        Mean of the channels.
+
+    Returns
+    -------
+    samples : (n,) float32 in about [-1, 1]; without `mono` (n, channels)
+    rate : int, Hz
+
+    Raises
+    ------
+    AudioError
+        The file is unreadable, truncated, empty or silent, or holds NaN.
+    OSError
+        It is missing.
     """
     if Path(path).stat().st_size == 0:
         raise AudioError("the file is empty; expected a recording. Copy it again from the corpus.")
     try:
         with soundfile.SoundFile(path) as file:
             samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
-            promised, notes = file.frames, re.search(r"data : (\d+) \(should be (\d+)\)", file.extra_info)
+            promised, notes = file.frames, re.search(r"data : (\d+) \(should be (\d+)\)",
+                                                     file.extra_info)
     except soundfile.LibsndfileError:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")             # librosa's announcements of its second reader's end
+                # librosa's announcements of its second reader's end
+                warnings.simplefilter("ignore")
                 samples, rate = librosa.load(path, sr=None, mono=False)
             samples = np.atleast_2d(samples).T
             promised, notes = len(samples), None
         except Exception:
-            raise AudioError("not a readable recording (truncated, or not audio at all); expected WAV, FLAC, MP3 or "
-                             "OGG. Copy it again from the corpus, or convert it to WAV.") from None
+            raise AudioError("not a readable recording (truncated, or not audio at all); "
+                             "expected WAV, FLAC, MP3 or OGG. "
+                             "Copy it again from the corpus, or convert it to WAV.") from None
     if len(samples) == 0:
         raise AudioError("the recording holds no samples. Copy it again from the corpus.")
-    if notes and int(notes[1]) < 2**31 - 2**16:             # larger: a program that wrote without knowing the length
+    # larger: a program that wrote without knowing the length
+    if notes and int(notes[1]) < 2**31 - 2**16:
         promised = len(samples) * int(notes[1]) / int(notes[2])
     if len(samples) < 0.98 * promised:
-        raise AudioError(f"truncated: {len(samples) / rate:.1f} of {promised / rate:.1f} s are there. Copy it again from "
-                         "the corpus.")
+        raise AudioError(f"truncated: {len(samples) / rate:.1f} of {promised / rate:.1f} s are "
+                         "there. Copy it again from the corpus.")
     if not np.isfinite(samples).all():
-        raise AudioError(f"{np.count_nonzero(~np.isfinite(samples))} of {samples.size} samples are not numbers (NaN or "
-                         "infinite). Export the recording again, or leave it out.")
+        raise AudioError(f"{np.count_nonzero(~np.isfinite(samples))} of {samples.size} samples are "
+                         "not numbers (NaN or infinite). "
+                         "Export the recording again, or leave it out.")
     check_sound(samples)
     return (samples.mean(axis=1) if mono else samples), rate
 
 
 def check_sound(samples):
+    """Refuse a silent recording.
+
+    Parameters
+    ----------
+    samples : (n,) or (n, channels), in [-1, 1]
+
+    Raises
+    ------
+    AudioError
+        It never leaves 1e-4 of full scale.
+    """
     if np.abs(samples - samples.mean(axis=0)).max() < SILENT:
-        raise AudioError("the recording is silent; expected speech. Check the microphone's channel, or leave it out.")
+        raise AudioError("the recording is silent; expected speech. "
+                         "Check the microphone's channel, or leave it out.")
 
 
 def read_table(path, columns):
-    """A table of tracked frames -> (frames, 4 + columns) float32: frame, timestamp, confidence, success, then `columns`.
+    """A table of tracked frames.
 
-    Columns are found by name, whatever their case and the blanks around it; what is no number becomes NaN. Raises
-    ValueError when the table is empty, lacks a column, or has rows longer than its header.
+    Columns are found by name, whatever their case and the blanks around it; what is no number
+    becomes NaN.
+
+    Parameters
+    ----------
+    path : path
+    columns : list of str
+
+    Returns
+    -------
+    (frames, 4 + columns) float32
+        frame, timestamp (s), confidence, success, then `columns`.
+
+    Raises
+    ------
+    ValueError
+        The table is empty, lacks a column, or has rows longer than its header.
     """
     wanted = [c.lower() for c in LEAD + columns]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            read = functools.partial(pd.read_csv, path, skipinitialspace=True, index_col=False, na_values=NOT_NUMBERS)
+            read = functools.partial(pd.read_csv, path, skipinitialspace=True, index_col=False,
+                                     na_values=NOT_NUMBERS)
             header = [c.strip().lower() for c in read(nrows=0)]
             try:
                 table = read(dtype=np.float32)
@@ -136,30 +196,41 @@ def read_table(path, columns):
             except ValueError:                          # text that is none of the usual ones
                 table = read(dtype=str).apply(pd.to_numeric, errors="coerce")
     except (ValueError, pd.errors.ParserWarning):
-        raise ValueError(f"not a table of {len(wanted)} columns separated by commas (empty, or rows of unequal length). "
-                         "Copy it again from the corpus.") from None
+        raise ValueError(f"not a table of {len(wanted)} columns separated by commas (empty, "
+                         "or rows of unequal length). Copy it again from the corpus.") from None
     if not set(wanted) <= set(header):
-        raise ValueError(f"has {len(header)} columns, among them {len(set(wanted) & set(header))} of {len(wanted)} that are "
-                         f"expected: {', '.join(LEAD)} and {columns[0]} to {columns[-1]}. Copy it again from the corpus.")
+        raise ValueError(f"has {len(header)} columns, among them {len(set(wanted) & set(header))} "
+                         f"of {len(wanted)} that are expected: {', '.join(LEAD)} and {columns[0]} "
+                         f"to {columns[-1]}. Copy it again from the corpus.")
     if table.empty:
         raise ValueError("holds no frame. Copy it again from the corpus.")
     return table.to_numpy(np.float32)[:, [header.index(c) for c in wanted]]
 
 
 def tracked(table):
-    """Where a face was tracked: success, and values are numbers and not all zero. (frames, columns) -> (frames,) bool."""
-    return (table[:, 3] > 0) & np.isfinite(table[:, 4:]).all(axis=1) & (table[:, 4:] != 0).any(axis=1)
+    """Where a face was tracked: success, and values are numbers and not all zero.
+
+    Parameters
+    ----------
+    table : (frames, columns), as of `read_table`
+
+    Returns
+    -------
+    (frames,) bool
+    """
+    values = table[:, 4:]
+    return (table[:, 3] > 0) & np.isfinite(values).all(axis=1) & (values != 0).any(axis=1)
 
 
 def read_points(path, columns):
-    """KEYPOINTS or GAZE of every frame -> (frames, 68 or 4, 3) float32, NaN where tracking failed."""
+    """KEYPOINTS or GAZE of every frame: (frames, 68 or 4, 3) float32, NaN where tracking failed."""
     table = read_table(path, columns)
     table[~tracked(table)] = np.nan
     return points_of(table, columns)
 
 
 def points_of(table, columns):
-    """x, y, z of each point, from the columns' order. (frames, 4 + 3 * points) -> (frames, points, 3)."""
+    """x, y, z of each point: (frames, 4 + 3 * points) -> (frames, points, 3)."""
     values = table[:, 4:]
     if columns is KEYPOINTS:                                # all X, all Y, all Z
         return values.reshape(len(table), 3, -1).transpose(0, 2, 1)
@@ -167,11 +238,21 @@ def points_of(table, columns):
 
 
 def read_transcript(path):
-    """A transcript -> table with start, stop (seconds), speaker, value; one row a turn, as written.
+    """A transcript, one row a turn, as written.
 
-    Tab-separated start_time, stop_time, speaker, value in UTF-8, UTF-16 or a Western 8-bit encoding. Raises ValueError when
-    it is empty, otherwise separated or lacks a column, when no turn is the participant's, or when one of theirs has no
-    times, negative ones, or stops before it starts.
+    Tab-separated start_time, stop_time, speaker, value in UTF-8, UTF-16 or a Western 8-bit
+    encoding.
+
+    Returns
+    -------
+    DataFrame
+        start, stop (seconds), speaker, value.
+
+    Raises
+    ------
+    ValueError
+        It is empty, otherwise separated or lacks a column; no turn is the participant's; or one of
+        theirs has no times, negative ones, or stops before it starts.
     """
     lines = [line for line in re.split(r"\r\n?|\n", _decode(path)) if line.strip()]
     if not lines:
@@ -179,10 +260,12 @@ def read_transcript(path):
     header = [c.strip().lower() for c in lines[0].split("\t")]
     missing = [c for c in COLUMNS if c not in header]
     if missing:
-        what = "is not separated by tabs" if len(header) == 1 else f"lacks the column {' and '.join(missing)}"
-        raise ValueError(f"the transcript {what}; expected start_time, stop_time, speaker and value, separated by tabs. "
-                         "Copy it again from the corpus.")
-    cells = [(line.split("\t", len(header) - 1) + [""] * len(header))[:len(header)] for line in lines[1:]]
+        what = ("is not separated by tabs" if len(header) == 1
+                else f"lacks the column {' and '.join(missing)}")
+        raise ValueError(f"the transcript {what}; expected start_time, stop_time, "
+                         "speaker and value, separated by tabs. Copy it again from the corpus.")
+    cells = [(line.split("\t", len(header) - 1) + [""] * len(header))[:len(header)]
+             for line in lines[1:]]
     table = pd.DataFrame(cells, columns=header, dtype=str)[list(COLUMNS)].rename(columns=COLUMNS)
     table["speaker"] = table["speaker"].str.strip().str.capitalize()
     for column in ("start", "stop"):
@@ -193,7 +276,8 @@ def read_transcript(path):
 
 def _decode(path):
     raw = Path(path).read_bytes()
-    for encoding in ("utf-16",) if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252"):
+    for encoding in ("utf-16",) if raw[:2] in (b"\xff\xfe",
+                                               b"\xfe\xff") else ("utf-8-sig", "cp1252"):
         try:
             return raw.decode(encoding)
         except UnicodeDecodeError:
@@ -203,36 +287,70 @@ def _decode(path):
 
 def _check(turns):
     if turns.empty:
-        raise ValueError("the transcript has no turn of the participant; expected the speaker Participant beside Ellie. "
+        raise ValueError("the transcript has no turn of the participant; "
+                         "expected the speaker Participant beside Ellie. "
                          "Leave the session out, or correct the column speaker.")
-    for fault, found in (("without a number as start or stop time", turns[["start", "stop"]].isna().any(axis=1)),
-                         ("with negative times", (turns[["start", "stop"]] < 0).any(axis=1)),
-                         ("that stop before they start", turns["stop"] < turns["start"])):
-        if found.any():
-            raise ValueError(f"the transcript has {found.sum()} turns of the participant {fault}; expected seconds from the "
-                             "beginning of the recording. Correct the file, or leave the session out.")
+    for fault, faulty in (("without a number as start or stop time",
+                           turns[["start", "stop"]].isna().any(axis=1)),
+                          ("with negative times", (turns[["start", "stop"]] < 0).any(axis=1)),
+                          ("that stop before they start", turns["stop"] < turns["start"])):
+        if faulty.any():
+            raise ValueError(f"the transcript has {faulty.sum()} turns of the participant {fault}; "
+                             "expected seconds from the beginning of the recording. "
+                             "Correct the file, or leave the session out.")
+
+
+def read_cells(path):
+    """A comma-separated table of texts in UTF-8, blanks around cells dropped.
+
+    Raises
+    ------
+    ValueError
+        It is empty, no UTF-8, or has rows of unequal length.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", pd.errors.ParserWarning)        # rows that end in a comma
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig",
+                            index_col=False)
+    return table.apply(lambda column: column.str.strip())
 
 
 def read_array(path, width=None):
-    """One array of features -> (T, width) float32, T >= 1. width None: any.
+    """One array of features. Objects are never unpickled.
 
-    Raises ValueError, without the file's name, for what is no array of finite numbers of this shape. Objects are never
-    unpickled.
+    Parameters
+    ----------
+    path : path
+    width : int, optional
+        Columns that it must have.
+
+    Returns
+    -------
+    (T, width) float32, T >= 1
+
+    Raises
+    ------
+    ValueError
+        It is no array of finite numbers of this shape; without the file's name.
     """
-    again, shape = "Copy it again from the corpus, or extract it again.", f"expected (seconds, {width or 'features'})"
+    again, shape = ("Copy it again from the corpus, or extract it again.",
+                    f"expected (seconds, {width or 'features'})")
     try:
         with open(path, "rb") as file:
             pickled = file.read(1) == b"\x80"
         array = None if pickled else np.lib.format.open_memmap(path, mode="r")
     except OSError as error:
-        raise ValueError(f"cannot be read ({error.strerror or error}). Check the file and its permissions.") from None
+        raise ValueError(f"cannot be read ({error.strerror or error}). "
+                         "Check the file and its permissions.") from None
     except (ValueError, EOFError) as error:
         pickled, array = "Python objects" in str(error), None
     if pickled:
-        raise ValueError("holds pickled Python objects, which may run code when read: refused; expected an array of "
-                         "numbers. Save it again as float32, with the program that made it.")
+        raise ValueError("holds pickled Python objects, which may run code when read: refused; "
+                         "expected an array of numbers. "
+                         "Save it again as float32, with the program that made it.")
     if array is None:
-        raise ValueError(f"not a whole .npy file (empty, truncated or of another format); {shape}. {again}")
+        raise ValueError("not a whole .npy file (empty, truncated or of another format); "
+                         f"{shape}. {again}")
     if array.dtype.kind not in "fiu":
         raise ValueError(f"holds {array.dtype.name}, no real numbers; {shape}. {again}")
     if array.ndim != 2 or array.shape[1] != (width or array.shape[1]):
@@ -243,14 +361,17 @@ def read_array(path, width=None):
         array = np.array(array, np.float32)
     wrong = np.count_nonzero(~np.isfinite(array))
     if wrong:
-        raise ValueError(f"{wrong} of {array.size} values are NaN or infinite (in float32). Extract it again, or leave the "
-                         "vlog out.")
+        raise ValueError(f"{wrong} of {array.size} values are NaN or infinite (in float32). "
+                         "Extract it again, or leave the vlog out.")
     return array
 
 
 @contextmanager
 def quiet_stderr():
-    """Send what libraries print on the standard error (file names, log noise) to nowhere; a notebook would show it."""
+    """Send what libraries print on the standard error (file names, log noise) to nowhere.
+
+    A notebook would show it.
+    """
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:

@@ -1,14 +1,14 @@
-"""A folder of recordings by class, as the CFRAFN repository expects it, and the participants that it does not ask for.
+"""A folder of recordings by class, as the CFRAFN repository expects it, and who speaks in them.
 
 <anything>_<label>/…/<recording>      label 0 (control) or 1 (depressed); WAV, FLAC, MP3 or OGG
-participants.csv                      file,participant and optionally gender,phq8_total: one row a recording
+participants.csv                      file,participant and optionally gender,phq8_total
 
-A session is one recording. Its label is its folder's. Participants come from the table, or from the file names.
+A session is one recording. Its label is its folder's. Participants, which the repository does not
+ask for, come from the table, one row a recording, or from the file names.
 """
 
 import hashlib
 import re
-import warnings
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -16,18 +16,37 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from depnb.corpora.corpus import CLASS, PHQ8, Corpus
+from depnb.corpora.readers import read_cells
 
 AUDIO = (".wav", ".flac", ".mp3", ".ogg")
 TABLE = "participants.csv"
 
 
 def open_speech_folder(root, pattern=None, terms=None):
-    r"""Recordings by class under `root` -> Corpus without official split. What is left out is listed in `problems`.
+    r"""Recordings by class under `root`, without official split.
 
-    pattern: regular expression, searched in each file name, whose first group is the participant, as r"^(\d+)_"; without
-    one, participants.csv says who speaks; without either, every recording counts as a participant, and `problems` says so.
-    The scale is PHQ-8 where the table has phq8_total, else the class. Raises FileNotFoundError when there is no recording,
-    ValueError when there is one class only, or when the table or pattern cannot be used.
+    The scale is PHQ-8 where the table has phq8_total, else the class. What is left out is listed in
+    `problems`.
+
+    Parameters
+    ----------
+    root : path
+    pattern : str, optional
+        Regular expression, searched in each file name, whose first group is the participant, as
+        r"^(\d+)_"; without one, participants.csv says who speaks; without either, every recording
+        counts as a participant, and `problems` says so.
+    terms : privacy.Terms, optional
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no recording.
+    ValueError
+        There is one class only, or the table or pattern cannot be used.
     """
     root = Path(root)
     recordings, problems = _find(root)
@@ -37,22 +56,26 @@ def open_speech_folder(root, pattern=None, terms=None):
         people, faults = _by_table(root / TABLE, recordings)
     else:
         people, faults = {file: {"participant": file} for file in recordings}, [
-            ("", root, f"no {TABLE} and no pattern for file names: every recording counts as its own participant, and "
-                       "leakage between splits cannot be excluded. Add one of them.")]
+            ("", root, f"no {TABLE} and no pattern for file names: every recording counts as its "
+                       "own participant, and leakage between splits cannot be excluded. "
+                       "Add one of them.")]
     recordings, copies = _without_copies(recordings)
     problems += faults + copies
     stems = Counter(path.stem for path, _ in recordings.values())
     names = {file: path.stem if stems[path.stem] == 1 else file.replace("/", ":")
              for file, (path, _) in recordings.items()}
-    problems += [(file, path, "shares its name with another recording; they are kept apart. Rename one: the authors' "
-                              "program mixes them up.") for file, (path, _) in recordings.items() if stems[path.stem] > 1]
-    rows = [{"session": names[file], "score": label, "label": label, "files": {"recording": path}} | people[file]
-            for file, (path, label) in recordings.items() if file in people]
+    problems += [(file, path, "shares its name with another recording; they are kept apart. "
+                              "Rename one: the authors' program mixes them up.")
+                 for file, (path, _) in recordings.items() if stems[path.stem] > 1]
+    rows = [{"session": names[file], "score": label, "label": label, "files": {"recording": path}}
+            | people[file] for file, (path, label) in recordings.items() if file in people]
     if len({row["label"] for row in rows}) == 1:
-        raise ValueError(f"{root}: all {len(rows)} usable recordings are of class {rows[0]['label']}; expected folders of "
-                         "both classes, named like voices_0 and voices_1.")
+        raise ValueError(f"{root}: "
+                         f"all {len(rows)} usable recordings are of class {rows[0]['label']}; "
+                         "expected folders of both classes, named like voices_0 and voices_1.")
     problems += [("", root, sentence) for sentence in _contradictions(rows)]
-    problems = [(name := names.get(file, file), path, f"{name} {sentence}".strip()) for file, path, sentence in problems]
+    problems = [(name := names.get(file, file), path, f"{name} {sentence}".strip())
+                for file, path, sentence in problems]
     scale = PHQ8 if "phq8_total" in next(iter(people.values()), {}) else CLASS
     for row in rows:
         row["score"] = row.pop("phq8_total", row["score"])
@@ -60,27 +83,38 @@ def open_speech_folder(root, pattern=None, terms=None):
 
 
 def split_by_file(corpus):
-    """The authors' split: 60 / 20 / 20 % of the recordings, whoever speaks in them -> Series by session.
+    """The authors' split: 60 / 20 / 20 % of the recordings, whoever speaks in them.
 
-    Recordings in the order of their paths (the authors': of the file system) are shuffled and split twice, stratified by
-    class, random_state 42 throughout (CFRAFN, code/main.py:70-88). People may stand on both sides; `corpus.split` is for
-    honest numbers. Raises ValueError when a class has fewer than five recordings.
+    Recordings in the order of their paths (the authors': of the file system) are shuffled and split
+    twice, stratified by class, random_state 42 throughout (CFRAFN, code/main.py:70-88). People may
+    stand on both sides; `corpus.split` is for honest numbers.
+
+    Returns
+    -------
+    Series by session
+
+    Raises
+    ------
+    ValueError
+        A class has fewer than five recordings.
     """
     files = corpus.files()
     order = [recording.rpartition("/")[0] for recording in sorted(files, key=files.get)]
     label = corpus.sessions.set_index("session")["label"][order].sample(frac=1, random_state=42)
     count = label.value_counts()
     if count.min() < 5:
-        raise ValueError(f"{corpus.name}: {count.min()} recordings of class {count.idxmin()}; a split by file needs 5.")
-    train, rest = train_test_split(list(label.index), test_size=0.4, stratify=label, random_state=42)
+        raise ValueError(f"{corpus.name}: {count.min()} recordings of class {count.idxmin()}; "
+                         "a split by file needs 5.")
+    train, rest = train_test_split(list(label.index), test_size=0.4, stratify=label,
+                                   random_state=42)
     validation, _ = train_test_split(rest, test_size=0.5, stratify=label[rest], random_state=42)
     split = pd.Series("test", index=corpus.sessions["session"], name="split")
     split[train], split[validation] = "train", "validation"
     return split
 
 
-# The functions below name a recording by its path relative to the root, and a problem as (recording, path, sentence
-# without its subject), recording "" for the whole corpus.
+# The functions below name a recording by its path relative to the root, and a problem as
+# (recording, path, sentence without its subject), recording "" for the whole corpus.
 
 
 def _find(root):
@@ -94,13 +128,15 @@ def _find(root):
         if is_audio and label:
             recordings[file] = (path, int(label[1]))
         elif is_audio:
-            problems.append((file, path, "lies in no folder whose name ends in _0 or _1, the label. Move it, or rename the "
-                                         "folder."))
+            problems.append((file, path, "lies in no folder whose name ends in _0 or _1, "
+                                         "the label. Move it, or rename the folder."))
         elif label:
-            problems.append((file, path, "is no WAV, FLAC, MP3 or OGG file and is not read. Remove or convert it."))
+            problems.append((file, path, "is no WAV, FLAC, MP3 or OGG file and is not read. "
+                                         "Remove or convert it."))
     if not recordings:
-        raise FileNotFoundError(f"{root}: no recording found ({len(problems)} files left out). Expected folders named like "
-                                "voices_0 (controls) and voices_1 (depressed) that hold WAV, FLAC, MP3 or OGG files.")
+        raise FileNotFoundError(f"{root}: no recording found ({len(problems)} files left out). "
+                                "Expected folders named like voices_0 (controls) and voices_1 "
+                                "(depressed) that hold WAV, FLAC, MP3 or OGG files.")
     return recordings, problems
 
 
@@ -109,46 +145,52 @@ def _by_pattern(pattern, recordings):
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"pattern {pattern!r}: is no regular expression ({error}). Correct it.") from None
+        raise ValueError(f"pattern {pattern!r}: is no regular expression ({error}). "
+                         "Correct it.") from None
     if not compiled.groups:
-        raise ValueError(rf"pattern {pattern!r}: has no group. Put what names the participant in brackets, as in '^(\d+)_'.")
-    found = {file: compiled.search(path.name) for file, (path, _) in recordings.items()}
-    people = {file: {"participant": match[1]} for file, match in found.items() if match and match[1]}
-    return people, [(file, path, "does not fit the pattern; its participant is unknown. Rename it, or change the pattern.")
+        raise ValueError(f"pattern {pattern!r}: has no group. "
+                         r"Put what names the participant in brackets, as in '^(\d+)_'.")
+    matches = {file: compiled.search(path.name) for file, (path, _) in recordings.items()}
+    people = {file: {"participant": match[1]}
+              for file, match in matches.items() if match and match[1]}
+    return people, [(file, path, "does not fit the pattern; its participant is unknown. "
+                                 "Rename it, or change the pattern.")
                     for file, (path, _) in recordings.items() if file not in people]
 
 
 def _by_table(table, recordings):
     """Participants, gender and scores from participants.csv -> recording -> facts; problems."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", pd.errors.ParserWarning)        # rows that end in a comma
-            listed = pd.read_csv(table, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
-    except ValueError as error:             # empty, not UTF-8, rows of unequal length
-        raise ValueError(f"{table}: cannot be read as comma-separated values in UTF-8 ({type(error).__name__}). Copy it "
-                         "again, or save it so.") from None
+        listed = read_cells(table)
+    except ValueError as error:
+        raise ValueError(f"{table}: cannot be read as comma-separated values in UTF-8 "
+                         f"({type(error).__name__}). Copy it again, or save it so.") from None
     if not {"file", "participant"} <= set(listed.columns):
-        raise ValueError(f"{table}: lacks the column file or participant; expected file,participant and optionally "
-                         "gender,phq8_total. Add the header.")
+        raise ValueError(f"{table}: lacks the column file or participant; expected "
+                         "file,participant and optionally gender,phq8_total. Add the header.")
     listed = listed[[c for c in ("file", "participant", "gender", "phq8_total") if c in listed]]
-    listed = listed.apply(lambda column: column.str.strip())
     copies = Counter(path.name for path, _ in recordings.values())
     known = {path.name: file for file, (path, _) in recordings.items() if copies[path.name] == 1}
     people, problems = {}, []
-    for name, rows in listed.groupby(listed["file"].str.replace("\\", "/").map(lambda f: known.get(f, f)), sort=False):
+    for name, rows in listed.groupby(listed["file"].str.replace("\\", "/")
+                                     .map(lambda f: known.get(f, f)), sort=False):
         fact = rows.iloc[0].drop("file").to_dict()
         if name not in recordings:
-            problems.append((name or "a row without file", table, f"is listed in {TABLE}, but there is " + (
-                "more than one such recording. Write it with its folder." if copies[name] else
-                "no such recording. Add it, or remove the row.")))
+            fault = ("more than one such recording. Write it with its folder." if copies[name]
+                     else "no such recording. Add it, or remove the row.")
+            problems.append((name or "a row without file", table,
+                             f"is listed in {TABLE}, but there is {fault}"))
         elif fault := _fault(fact, rows):
             problems.append((name, recordings[name][0], f"{fault}. Correct {TABLE}."))
         else:
-            people[name] = fact | ({"phq8_total": float(fact["phq8_total"])} if "phq8_total" in fact else {})
+            people[name] = fact | ({"phq8_total": float(fact["phq8_total"])}
+                                   if "phq8_total" in fact else {})
             if len(rows) > 1:
-                problems.append((name, table, f"has {len(rows)} equal rows in {TABLE}; read once. Remove the others."))
+                problems.append((name, table, f"has {len(rows)} equal rows in {TABLE}; read once. "
+                                              "Remove the others."))
     told = {file for file, _, _ in problems} | people.keys()
-    problems += [(file, path, f"has no row in {TABLE}, so its participant is unknown. Add one, or remove the recording.")
+    problems += [(file, path, f"has no row in {TABLE}, so its participant is unknown. "
+                              "Add one, or remove the recording.")
                  for file, (path, _) in recordings.items() if file not in told]
     return people, problems
 
@@ -161,12 +203,13 @@ def _fault(fact, rows):
         return "has a row without participant"
     score = pd.to_numeric(fact.get("phq8_total", "0"), errors="coerce")
     if not PHQ8.low <= score <= PHQ8.high:
-        return f"has the phq8_total {fact['phq8_total'][:20]!r}; expected a number from {PHQ8.low} to {PHQ8.high}"
+        return (f"has the phq8_total {fact['phq8_total'][:20]!r}; "
+                f"expected a number from {PHQ8.low} to {PHQ8.high}")
     return ""
 
 
 def _without_copies(recordings):
-    """Recordings of equal content are read once, or not at all when they lie in both classes -> recordings; problems."""
+    """Recordings of equal content once, or not at all if in both classes; problems."""
     alike, equal = defaultdict(list), defaultdict(list)
     for file, (path, _) in recordings.items():
         alike[_glimpse(path)].append(file)
@@ -176,11 +219,11 @@ def _without_copies(recordings):
     out = {}
     for files in (files for files in equal.values() if len(files) > 1):
         both = len({recordings[file][1] for file in files}) > 1
-        out |= dict.fromkeys(files if both else files[1:], "has the same content as a recording " + (
-            "of the other class; neither is used. Keep the right one." if both else
-            "of its class, which is used. Remove one."))
+        out |= dict.fromkeys(files if both else files[1:], "has the same content as a recording "
+                             + ("of the other class; neither is used. Keep the right one." if both
+                                else "of its class, which is used. Remove one."))
     problems = [(file, recordings[file][0], sentence) for file, sentence in out.items()]
-    return {file: found for file, found in recordings.items() if file not in out}, problems
+    return {file: recording for file, recording in recordings.items() if file not in out}, problems
 
 
 def _glimpse(path):
@@ -199,9 +242,10 @@ def _contradictions(rows):
     table = pd.DataFrame(rows, columns=["participant", "label", "phq8_total"])
     both = (table.groupby("participant")["label"].nunique() > 1).sum()
     if both:
-        yield (f"{both} participants have recordings in both classes. Correct their names, unless they fell ill or "
-               "recovered between recordings.")
-    against = ((table["phq8_total"] >= PHQ8.cutoff) != table["label"])[table["phq8_total"].notna()].sum()
+        yield (f"{both} participants have recordings in both classes. "
+               "Correct their names, unless they fell ill or recovered between recordings.")
+    scored = table[table["phq8_total"].notna()]
+    against = ((scored["phq8_total"] >= PHQ8.cutoff) != scored["label"]).sum()
     if against:
-        yield (f"{against} recordings lie in the folder of one class and have the PHQ-8 total of the other (cut-off "
-               f"{PHQ8.cutoff}). The folder counts.")
+        yield (f"{against} recordings lie in the folder of one class and have the PHQ-8 total of "
+               f"the other (cut-off {PHQ8.cutoff}). The folder counts.")

@@ -1,7 +1,7 @@
-"""What D-Vlog and LMVD share: a table of vlogs, an array of each modality, and who speaks, which neither tells.
+"""What D-Vlog and LMVD share: a table of vlogs, an array of each modality, and who speaks.
 
-speakers.csv beside the table is our addition: index,speaker and optionally gender, one row a vlog. Without it every vlog
-counts as its own speaker.
+Neither corpus tells who speaks. speakers.csv beside the table is our addition: index,speaker and
+optionally gender, one row a vlog. Without it every vlog counts as its own speaker.
 """
 
 import csv
@@ -18,32 +18,52 @@ LINKED = "its folder is a link, and links to folders are not followed. Put the f
 
 
 def find_table(root, names):
-    """The label table, in the root or below. Raises FileNotFoundError."""
-    found = sorted((len(p.parts), names.index(p.name), p) for p in root.rglob("*.csv") if p.name in names)
-    if not found:
-        raise FileNotFoundError(f"{root}: no {' or '.join(names)} found in it or below. Give the folder that holds the "
-                                "corpus as distributed.")
-    return found[0][2]
+    """The label table, in the root or below.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    """
+    tables = sorted((len(p.parts), names.index(p.name), p)
+                    for p in root.rglob("*.csv") if p.name in names)
+    if not tables:
+        raise FileNotFoundError(f"{root}: no {' or '.join(names)} found in it or below. "
+                                "Give the folder that holds the corpus as distributed.")
+    return tables[0][2]
 
 
 def arrays(root):
     """Paths of all .npy files in the root or below, without what file systems hide."""
-    return [p for p in sorted(root.rglob("*.npy")) if not any(x.startswith((".", "__")) for x in p.relative_to(root).parts)]
+    return [p for p in sorted(root.rglob("*.npy"))
+            if not any(x.startswith((".", "__")) for x in p.relative_to(root).parts)]
 
 
 def read_rows(path, needed, positions=()):
-    """Rows of a table, a dict each by lower-case column; separated by comma, semicolon or tab, blanks around cells dropped.
+    """Rows of a table, a dict each by lower-case column.
 
-    needed: columns that it must have; positions: names of the columns, the last one the fold, of a table without header.
-    Raises ValueError for another table, or one without rows.
+    Cells are separated by comma, semicolon or tab; blanks around them are dropped.
+
+    Parameters
+    ----------
+    path : Path
+    needed : names of columns that it must have
+    positions : names of the columns, the last one the fold, of a table without header
+
+    Raises
+    ------
+    ValueError
+        It is another table, or one without rows.
     """
     expected = f"expected {','.join(positions or needed)}"
     try:
         text = path.read_text(encoding="utf-8-sig")
         separator = max(",;\t", key=text.partition("\n")[0].count)
-        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator)]
+        rows = [[cell.strip() for cell in row]
+                for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator)]
     except (UnicodeDecodeError, csv.Error):
-        raise ValueError(f"{path}: is no text in UTF-8; {expected}, separated by commas. Copy it again.") from None
+        raise ValueError(f"{path}: is no text in UTF-8; {expected}, separated by commas. "
+                         "Copy it again.") from None
     rows = [row for row in rows if any(row)]
     if not rows:
         raise ValueError(f"{path}: is empty; {expected}. Copy it again.")
@@ -53,39 +73,60 @@ def read_rows(path, needed, positions=()):
             names, body = positions, rows
         elif set(names) & {*needed, *positions}:
             lacking = ", ".join(name for name in needed if name not in names)
-            raise ValueError(f"{path}: lacks the column {lacking}; {expected}. Copy it again, or name them so.")
+            raise ValueError(f"{path}: lacks the column {lacking}; {expected}. "
+                             "Copy it again, or name them so.")
         else:
-            raise ValueError(f"{path}: begins with no header; {expected}. Copy it again, or add the header.")
+            raise ValueError(f"{path}: begins with no header; {expected}. "
+                             "Copy it again, or add the header.")
     if not body:
         raise ValueError(f"{path}: holds a header and no row. Copy it again.")
     return [dict.fromkeys(names, "") | dict(zip(names, row, strict=False)) for row in body]
 
 
-def open_vlogs(name, root, table, listed, labels, found, expected, folders, terms=None):
-    """-> Corpus. What is left out is listed in `problems`, remarks on others too.
+def open_vlogs(name, root, table, listed, labels, arrays_by_id, expected, folders, terms=None):
+    """A corpus of vlogs. What is left out is listed in `problems`, remarks on others too.
 
-    table: path; listed: its rows, with index, label, fold and perhaps gender; labels: mapping text of a label -> 0 or 1;
-    found: mapping id -> part -> paths; expected: mapping part -> where an array lies, with {0} for the id; folders: mapping
-    id -> folder without arrays. Raises ValueError when no vlog, or one class alone, can be used.
+    Parameters
+    ----------
+    name : str
+    root, table : Path
+    listed : rows of the table, with index, label, fold and perhaps gender
+    labels : mapping text of a label -> 0 or 1
+    arrays_by_id : mapping id -> part -> paths
+    expected : mapping part -> where an array lies, with {0} for the id
+    folders : mapping id -> folder without arrays
+    terms : privacy.Terms, optional
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    ValueError
+        No vlog, or one class alone, can be used.
     """
     by_id = {}
     for row in listed:
         by_id.setdefault(row["index"], []).append(row)
     speakers, problems = _speakers(table.with_name(SPEAKERS))
     if by_id.pop("", None):
-        problems.append(("", table, f"{table.name} has rows without index, which are not read. Complete or remove them."))
+        problems.append(("", table, f"{table.name} has rows without index, which are not read. "
+                                    "Complete or remove them."))
     rows = []
-    for vlog in sorted({*by_id, *found, *folders}):
-        given, files, said = by_id.get(vlog, []), found.get(vlog, {}), speakers.get(vlog, [])
-        fault = _fault(given, files, said, labels, {part: to.format(vlog) for part, to in expected.items()}, table.name)
+    for vlog in sorted({*by_id, *arrays_by_id, *folders}):
+        listings, speaker_rows = by_id.get(vlog, []), speakers.get(vlog, [])
+        files = arrays_by_id.get(vlog, {})
+        fault = _fault(listings, files, speaker_rows, labels,
+                       {part: to.format(vlog) for part, to in expected.items()}, table.name)
         path = next((p for paths in files.values() for p in paths), folders.get(vlog, table))
         if fault:
             linked = vlog in folders and not files and folders[vlog].is_symlink()
             problems.append((vlog, path, LINKED if linked else fault))
             continue
-        row, person = given[0], said[0] if said else {}
+        row, person = listings[0], speaker_rows[0] if speaker_rows else {}
         gender, remarks = row.get("gender", person.get("gender")), []
-        if len(given) > 1:
+        if len(listings) > 1:
             remarks.append(f"has several equal rows in {table.name}; read once. Remove the others.")
         if gender is not None and gender.lower() not in GENDERS:
             remarks.append(f"its gender is {gender!r}; expected m or f. It counts as unknown.")
@@ -94,32 +135,40 @@ def open_vlogs(name, root, table, listed, labels, found, expected, folders, term
         problems += [(vlog, path, sentence) for sentence in remarks]
         label = labels[row["label"].lower()]
         rows.append({"session": vlog, "participant": person.get("speaker", f"vlog {vlog}"),
-                     "gender": GENDERS.get((gender or "").lower(), "unknown"), "split": FOLDS[row["fold"].lower()],
-                     "score": label, "label": label, "files": {part: paths[0] for part, paths in files.items()}})
+                     "gender": GENDERS.get((gender or "").lower(), "unknown"),
+                     "split": FOLDS[row["fold"].lower()], "score": label, "label": label,
+                     "files": {part: paths[0] for part, paths in files.items()}})
     if len({row["label"] for row in rows}) == 1:
-        raise ValueError(f"{root}: all {len(rows)} usable vlogs are of class {rows[0]['label']}; expected both. Finish the "
-                         "download.")
-    return Corpus(name, root, CLASS, rows, problems, modalities=MODALITIES, needs=tuple(MODALITIES), terms=terms)
+        raise ValueError(f"{root}: all {len(rows)} usable vlogs are of class {rows[0]['label']}; "
+                         "expected both. Finish the download.")
+    return Corpus(name, root, CLASS, rows, problems, modalities=MODALITIES,
+                  needs=tuple(MODALITIES), terms=terms)
 
 
-def _fault(given, files, said, labels, expected, table):
-    """What bars a vlog, or nothing. given, said: its rows in the two tables; files: part -> paths."""
+def _fault(listings, files, speaker_rows, labels, expected, table):
+    """What bars a vlog, or nothing. listings, speaker_rows: its rows in the two tables."""
     missing = [where for part, where in expected.items() if part not in files]
     twice = [where for part, where in expected.items() if len(files.get(part, ())) > 1]
-    if not given:
-        return f"{table} has no row for it, so its label is unknown. Add the row, or remove the files."
-    if any(row != given[0] for row in given):
+    if not listings:
+        return (f"{table} has no row for it, so its label is unknown. "
+                "Add the row, or remove the files.")
+    if any(row != listings[0] for row in listings):
         return f"has rows that differ in {table}. Keep the right one."
     if missing:
-        return f"{table} lists it, but there is no {' and no '.join(missing)}. Finish the download, or remove the row."
+        return (f"{table} lists it, but there is no {' and no '.join(missing)}. "
+                "Finish the download, or remove the row.")
     if twice:
         return f"there is more than one {' and more than one '.join(twice)}. Keep the right one."
-    if given[0]["label"].lower() not in labels:
-        silent = " (DepMamba's loader counts anything else as normal, without a word)" if "normal" in labels else ""
-        return f"its label is {given[0]['label'][:20]!r}; expected {' or '.join(list(labels)[:2])}{silent}. Correct {table}."
-    if given[0]["fold"].lower() not in FOLDS:
-        return f"its fold is {given[0]['fold'][:20]!r}; expected train, valid or test. Correct {table}."
-    if any(row != said[0] for row in said) or (said and not said[0]["speaker"]):
+    if listings[0]["label"].lower() not in labels:
+        silent = (" (DepMamba's loader counts anything else as normal, without a word)"
+                  if "normal" in labels else "")
+        return (f"its label is {listings[0]['label'][:20]!r}; "
+                f"expected {' or '.join(list(labels)[:2])}{silent}. Correct {table}.")
+    if listings[0]["fold"].lower() not in FOLDS:
+        return (f"its fold is {listings[0]['fold'][:20]!r}; expected train, valid or test. "
+                f"Correct {table}.")
+    if any(row != speaker_rows[0]
+           for row in speaker_rows) or (speaker_rows and not speaker_rows[0]["speaker"]):
         return f"has rows that differ, or name nobody, in {SPEAKERS}. Keep the right one."
     return ""
 
@@ -127,8 +176,9 @@ def _fault(given, files, said, labels, expected, table):
 def _speakers(path):
     """-> mapping id -> its rows; problems of the whole corpus."""
     if not path.exists():
-        return {}, [("", path, f"there is no {SPEAKERS}: every vlog counts as its own speaker, and leakage between splits "
-                               "cannot be excluded. Add it (index,speaker) if you know who speaks.")]
+        return {}, [("", path, f"there is no {SPEAKERS}: every vlog counts as its own speaker, "
+                               "and leakage between splits cannot be excluded. "
+                               "Add it (index,speaker) if you know who speaks.")]
     speakers = {}
     for row in read_rows(path, ("index", "speaker")):
         speakers.setdefault(row["index"], []).append(row)
@@ -136,9 +186,18 @@ def _speakers(path):
 
 
 def standardised(visual):
-    """Each row to mean 0 and standard deviation 1 (ddof 0) over its 136 numbers, as LMVD; a constant row becomes zeros.
+    """Each row to mean 0 and standard deviation 1 (ddof 0) over its 136 numbers, as in LMVD.
 
-    x and y share one mean, so that where the face stands in the picture stays in the row. (T, 136) -> (T, 136) float64.
+    x and y share one mean, so that where the face stands in the picture stays in the row; a
+    constant row becomes zeros.
+
+    Parameters
+    ----------
+    visual : (T, 136)
+
+    Returns
+    -------
+    (T, 136) float64
     """
     visual = np.asarray(visual, float)
     centred, spread = visual - visual.mean(1, keepdims=True), visual.std(1, keepdims=True)

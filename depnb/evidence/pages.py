@@ -2,19 +2,43 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from depnb.papers.parameters import Count, NotNegative, Parameters, Positive, Share
+from depnb.papers.cards import cards
+from depnb.papers.parameters import Count, Effect, Parameters, Positive, Share
 
 Epochs = Count                          # 0: each paper's own number
 Level = Annotated[int, Field(ge=1, le=3)]
+
+
+def by_paper(text):
+    """Numbers of epochs by paper, as "cfrafn 40, sta_drn 4".
+
+    Returns
+    -------
+    dict, None for a paper that is not named
+
+    Raises
+    ------
+    ValueError
+        For a paper that does not exist and for what is no number of 1 or more.
+    """
+    epochs = dict.fromkeys(cards())
+    for entry in filter(None, text.split(",")):
+        name, _, number = entry.strip().partition(" ")
+        if name not in epochs or not number.strip().isdecimal() or int(number) < 1:
+            example = name if name in epochs else next(iter(epochs))
+            raise ValueError(f"expected papers ({', '.join(epochs)}), each with a number of "
+                             f"epochs: \"{example} 4\".")
+        epochs[name] = int(number)
+    return epochs
 
 
 class Page(Parameters):
     """What all of them have."""
 
     participants: Annotated[int, Field(ge=6)]
-    effect: NotNegative
+    effect: Effect
     cohort_seed: Count
     data_root: str
     cache_dir: str
@@ -33,10 +57,7 @@ class Comparison(Page):
 class NullCorpus(Page):
     repetitions: Positive
     restarts: Positive
-    cfrafn_epochs: Positive
-    sta_drn_epochs: Positive
-    aafn_epochs: Positive
-    dynmultidep_epochs: Positive
+    epochs: Annotated[str, AfterValidator(by_paper)]
 
 
 class Robustness(Page):

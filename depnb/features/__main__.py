@@ -1,8 +1,11 @@
-"""Fill the cache ahead of a notebook, on a machine with many cores; the notebook then finds everything there.
+"""Fill the cache ahead of a notebook, on a machine with many cores.
 
-python -m depnb.features /path/to/AVEC2014 --frame-step 3 --size 224      track and crop every video below a folder
-python -m depnb.features /path/to/recordings --augmentation released      eGeMAPS and VGGish of every recording
-python -m depnb.features /path/to/DAIC-WOZ --modality interview --step 1  face, voice and words of every interview
+python -m depnb.features /path/to/AVEC2014 --frame-step 3 --size 224
+    track and crop every video below a folder
+python -m depnb.features /path/to/recordings --augmentation released
+    eGeMAPS and VGGish of every recording
+python -m depnb.features /path/to/DAIC-WOZ --modality interview --step 1
+    face, voice and words of every interview
 
 Videos are worked on where there are any, recordings of speech otherwise, or as --modality says.
 """
@@ -22,24 +25,33 @@ AUDIO = (".wav", ".flac", ".mp3", ".ogg")
 def main():
     parser = argparse.ArgumentParser(prog="python -m depnb.features", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="every file of the modality in it and below is read")
+    parser.add_argument("folder", type=Path,
+                        help="every file of the modality in it and below is read")
     parser.add_argument("--cache", default="cache", type=Path, help="the notebook's cache_dir")
     parser.add_argument("--workers", type=int, default=-1, help="processes; -1 uses every core")
-    parser.add_argument("--modality", choices=["auto", "video", "audio", "interview"], default="auto")
+    parser.add_argument("--modality", choices=["auto", "video", "audio", "interview"],
+                        default="auto")
     parser.add_argument("--frame-step", type=int, default=3, help="video: every n-th frame")
     parser.add_argument("--size", type=int, default=224, help="video: side of the crops in pixels")
     parser.add_argument("--crop", choices=["aligned", "box"], default="aligned",
                         help="video: eyes and mouth at fixed places, or the face box plus 20 %%")
-    parser.add_argument("--augmentation", choices=["none", "released", "corrected"], default="none",
-                        help="audio: versions of every recording; notebooks augment training recordings only")
-    parser.add_argument("--silence", choices=["remove", "ends", "keep"], default="remove", help="audio: what to do with it")
-    parser.add_argument("--weights", default="auto", help="audio: VGGish weights; auto, none, or a path")
-    parser.add_argument("--step", type=int, default=1, help="interview: mean of so many frames of the 30 in a second")
-    parser.add_argument("--windows", choices=["corrected", "as_released"], default="corrected", help="interview: whose way")
-    parser.add_argument("--encoder", default="hashed", help="interview: hashed, a sentence-transformer, or use:<folder>")
+    parser.add_argument("--augmentation", choices=["none", "released", "corrected"],
+                        default="none", help="audio: versions of every recording; "
+                        "notebooks augment training recordings only")
+    parser.add_argument("--silence", choices=["remove", "ends", "keep"], default="remove",
+                        help="audio: what to do with it")
+    parser.add_argument("--weights", default="auto", help="audio: VGGish weights; "
+                        "auto, none, or a path")
+    parser.add_argument("--step", type=int, default=1,
+                        help="interview: mean of so many frames of the 30 in a second")
+    parser.add_argument("--windows", choices=["corrected", "as_released"], default="corrected",
+                        help="interview: whose way")
+    parser.add_argument("--encoder", default="hashed",
+                        help="interview: hashed, a sentence-transformer, or use:<folder>")
     a = parser.parse_args()
     if not a.folder.is_dir():
-        parser.error(f"{a.folder}: no such folder. Give the folder that holds the videos or recordings.")
+        parser.error(f"{a.folder}: no such folder. "
+                     "Give the folder that holds the videos or recordings.")
     videos, recordings = files_below(a.folder, VIDEOS), files_below(a.folder, AUDIO)
     if a.modality == "interview":
         done, problems, files, what = *interviews(a), "interviews"
@@ -54,12 +66,14 @@ def main():
 
 def files_below(folder, suffixes):
     """Mapping name, relative to the folder -> path."""
-    return {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*")) if p.suffix.lower() in suffixes}
+    return {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*"))
+            if p.suffix.lower() in suffixes}
 
 
 def remember(files, a):
     """Have the cache remember what it holds of which folder, for `depnb.corpora.purge`."""
-    privacy.derived_from(a.cache, a.folder, (content_hash(path, a.cache / "hashes") for path in files.values()))
+    privacy.derived_from(a.cache, a.folder,
+                         (content_hash(path, a.cache / "hashes") for path in files.values()))
 
 
 def faces(videos, a):
@@ -73,7 +87,8 @@ def voices(recordings, a):
     """eGeMAPS and VGGish -> (features by name, problems by name)."""
     remember(recordings, a)
     try:
-        return speech.extract(recordings, a.cache, a.workers, a.augmentation, weights=a.weights, silence=a.silence)[:2]
+        return speech.extract(recordings, a.cache, a.workers, a.augmentation, weights=a.weights,
+                              silence=a.silence)[:2]
     except vggish.WeightsError as error:
         raise SystemExit(str(error)) from None
 
@@ -84,7 +99,8 @@ def interviews(a):
         corpus = corpora.open("daic_woz", a.folder, a.cache)
         corpus.remember()
         sessions = daic_woz.interviews(corpus)          # errata included, as in the notebook
-        done, problems, _ = interview.extract(sessions, a.cache, a.workers, a.windows, a.step, encoder=a.encoder)
+        done, problems, _ = interview.extract(sessions, a.cache, a.workers, a.windows, a.step,
+                                              encoder=a.encoder)
     except (FileNotFoundError, ModuleNotFoundError, ValueError, text.EncoderError) as error:
         raise SystemExit(str(error)) from None
     return done, problems, sessions

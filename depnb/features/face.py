@@ -1,11 +1,15 @@
-"""Faces in video: frames, landmarks, gaze, head pose and crops (MediaPipe FaceMesh and FaceDetection, OpenCV).
+"""Faces in video: frames, landmarks, gaze, head pose and crops.
 
-    video -> every n-th frame -> FaceMesh (478 points, 3-D) -> 68-point order, gaze, head pose -> aligned crops
-                              -> FaceDetection (a box a frame), for crops of the box only
+By MediaPipe FaceMesh and FaceDetection, and OpenCV.
 
-Alignment follows sam4-21-blip/STA-DRN 26346a4, a fork of the authors' repository (video_to_image.py): eyes level, eye
-centre at (1/2, 1/3) of the crop, scale = min(0.35 width / eye distance, (height / 3) / (eyes to mouth)). The landmarks
-are FaceMesh's, theirs dlib's. The box follows bilal1718/TUKL 20c69d3 (face_detect_avec2014.py), see `boxes`.
+    video -> every n-th frame -> FaceMesh (478 points, 3-D)
+          -> 68-point order, gaze, head pose -> aligned crops
+    video -> FaceDetection (a box a frame), for crops of the box only
+
+Alignment follows sam4-21-blip/STA-DRN 26346a4, a fork of the authors' repository
+(video_to_image.py): eyes level, eye centre at (1/2, 1/3) of the crop, scale =
+min(0.35 width / eye distance, (height / 3) / (eyes to mouth)). The landmarks are FaceMesh's,
+theirs dlib's. The box follows bilal1718/TUKL 20c69d3 (face_detect_avec2014.py), see `boxes`.
 """
 
 import warnings
@@ -24,62 +28,97 @@ CROPS = ("aligned", "box")
 BOX_MARGIN = 0.2            # of the longer side of a face box, added on every side
 
 # FaceMesh index of each point of the 68-point order (Sagonas et al. 2013).
-SIXTY_EIGHT = [162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,      # jaw
-               71, 63, 105, 66, 107, 336, 296, 334, 293, 301,                                          # brows
-               168, 197, 5, 4, 75, 97, 2, 326, 305,                                                    # nose
-               33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,                              # eyes
-               61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,                                    # outer lips
-               78, 82, 13, 312, 308, 317, 14, 87]                                                      # inner lips
-EYE_CORNERS = ((33, 133, 468), (362, 263, 473))         # right and left eye: two corners, iris centre
-RIGID = [10, 67, 297, 109, 338, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 33, 133, 362, 263, 127, 356, 234, 454]
+SIXTY_EIGHT = [162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288,
+               323, 454, 389,                                                                # jaw
+               71, 63, 105, 66, 107, 336, 296, 334, 293, 301,                                # brows
+               168, 197, 5, 4, 75, 97, 2, 326, 305,                                           # nose
+               33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,                     # eyes
+               61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,                     # outer lips
+               78, 82, 13, 312, 308, 317, 14, 87]                                       # inner lips
+EYE_CORNERS = ((33, 133, 468), (362, 263, 473))       # right and left eye: two corners, iris centre
+RIGID = [10, 67, 297, 109, 338, 151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 2, 33, 133, 362, 263, 127,
+         356, 234, 454]
 
 
 @contextmanager
 def quiet_mediapipe():
-    """Without the log of mediapipe, and without its warnings about protobuf (0.10.14 beside 4.25)."""
+    """Without mediapipe's log, and without its warnings about protobuf (0.10.14 beside 4.25)."""
     with quiet_stderr(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "SymbolDatabase.GetPrototype")
         yield
 
 
 def face_mesh(frames):
-    """FaceMesh landmarks of consecutive frames -> (n, 478, 3) float32 pixels, NaN where no face was found.
+    """FaceMesh landmarks of consecutive frames.
 
-    x and y in pixels of the frame, z in the same unit, smaller is nearer (weak perspective).
+    Parameters
+    ----------
+    frames : iterable of (H, W, 3) uint8 RGB
+
+    Returns
+    -------
+    (n, 478, 3) float32, NaN where no face was seen
+        x and y in pixels of the frame, z in the same unit, smaller is nearer (weak perspective).
     """
     import mediapipe  # here, not at the top: it takes seconds to import
 
-    found = []
-    with quiet_mediapipe(), mediapipe.solutions.face_mesh.FaceMesh(max_num_faces=1, refine_landmarks=True) as mesh:
+    points = []
+    with quiet_mediapipe(), mediapipe.solutions.face_mesh.FaceMesh(
+            max_num_faces=1, refine_landmarks=True) as mesh:
         for frame in frames:
             faces = mesh.process(frame).multi_face_landmarks
             if not faces:
-                found.append(np.full((478, 3), np.nan))
+                points.append(np.full((478, 3), np.nan))
                 continue
             scale = np.array([frame.shape[1], frame.shape[0], frame.shape[1]])
-            found.append(np.array([[p.x, p.y, p.z] for p in faces[0].landmark]) * scale)
-    return np.array(found, dtype=np.float32).reshape(-1, 478, 3)
+            points.append(np.array([[p.x, p.y, p.z] for p in faces[0].landmark]) * scale)
+    return np.array(points, dtype=np.float32).reshape(-1, 478, 3)
 
 
 def fill_gaps(mesh):
-    """Linear interpolation over frames without a face. (n, points, axes) with NaN -> the same without, found (n,) bool."""
-    found = ~np.isnan(mesh[:, 0, 0])
-    if not found.any():
-        raise VideoError(f"no face in any of {len(mesh)} frames. Check the recording, or leave the session out.")
-    if found.mean() < 1 - MANY_MISSING:
-        raise VideoError(f"a face in only {found.sum()} of {len(mesh)} frames. Check the recording, or leave it out.")
+    """Linear interpolation over frames without a face.
+
+    Parameters
+    ----------
+    mesh : (n, points, axes), NaN where there is no face
+
+    Returns
+    -------
+    (n, points, axes) float32; (n,) bool, which frames had a face
+
+    Raises
+    ------
+    VideoError
+        When more than MANY_MISSING of the frames have none.
+    """
+    has_face = ~np.isnan(mesh[:, 0, 0])
+    if not has_face.any():
+        raise VideoError(f"no face in any of {len(mesh)} frames. "
+                         "Check the recording, or leave the session out.")
+    if has_face.mean() < 1 - MANY_MISSING:
+        raise VideoError(f"a face in only {has_face.sum()} of {len(mesh)} frames. "
+                         "Check the recording, or leave it out.")
     t = np.arange(len(mesh))
-    nearest = np.interp(t, t[found], np.arange(found.sum()))
+    nearest = np.interp(t, t[has_face], np.arange(has_face.sum()))
     low, share = np.floor(nearest).astype(int), (nearest % 1)[:, None, None]
-    seen = mesh[found]
-    high = np.minimum(low + 1, len(seen) - 1)
-    return (seen[low] * (1 - share) + seen[high] * share).astype(np.float32), found
+    known = mesh[has_face]
+    high = np.minimum(low + 1, len(known) - 1)
+    return (known[low] * (1 - share) + known[high] * share).astype(np.float32), has_face
 
 
 def gaze(mesh):
-    """Where the irises stand between the eye corners, in eye widths. (n, 478, 3) -> (n, 2): to the left, down.
+    """Where the irises stand between the eye corners.
 
-    Measured along the axes of the eye itself, so that a turned or tilted head does not count as gaze.
+    Measured along the axes of the eye itself, so that a turned or tilted head does not count as
+    gaze.
+
+    Parameters
+    ----------
+    mesh : (n, 478, 3)
+
+    Returns
+    -------
+    (n, 2) float32, eye widths to the left and down
     """
     out = []
     for right, left, iris in EYE_CORNERS:
@@ -93,11 +132,19 @@ def gaze(mesh):
 
 
 def head_pose(mesh):
-    """Head rotation by a rigid fit of each frame to the face's own mean shape. (n, 478, 3) -> (n, 3) degrees.
+    """Head rotation by a rigid fit of each frame to the face's own mean shape.
 
-    Columns pitch, yaw, roll; positive: chin down, towards the left of the picture, clockwise. The mean shape is
-    turned to face the camera by its own axes: eye line, and forehead to nose base. Only points that expressions hardly
-    move are fitted (Kabsch).
+    The mean shape is turned to face the camera by its own axes: eye line, and forehead to nose
+    base. Only points that expressions hardly move are fitted (Kabsch).
+
+    Parameters
+    ----------
+    mesh : (n, 478, 3)
+
+    Returns
+    -------
+    (n, 3) float32, degrees
+        Pitch, yaw, roll; positive: chin down, towards the left of the picture, clockwise.
     """
     points = mesh[:, RIGID].astype(float)
     points = points - points.mean(1, keepdims=True)
@@ -111,32 +158,47 @@ def head_pose(mesh):
     down -= (down @ across) * across
     down /= np.linalg.norm(down)
     frontal = mean @ np.stack([across, down, np.cross(across, down)], 1)
-    return np.array([Rotation.align_vectors(p, frontal)[0].as_euler("xyz", degrees=True) for p in points], np.float32)
+    return np.array([Rotation.align_vectors(p, frontal)[0].as_euler("xyz", degrees=True)
+                     for p in points], np.float32)
 
 
 def remarks(crops, tracks, frames_needed):
-    """What a user should know about recordings that are used all the same: mapping name -> sentence.
+    """What a user should know about recordings that are used all the same, by name.
 
-    crops, tracks: what `crop` and `track` gave, by name; frames_needed: kept frames that one clip spans.
+    Parameters
+    ----------
+    crops, tracks : what `crop` and `track` gave, by name
+    frames_needed : frames of a recording that one clip spans
     """
-    found = {}
+    sentences = {}
     for name, arrays in crops.items():
         frames = len(arrays["crops"])
         share = tracks[name]["found"].mean() if name in tracks else 1.0
         if frames < frames_needed:
-            found[name] = (f"{frames} frames, fewer than the {frames_needed} that a clip spans: frames are repeated. Set "
-                           "clip_frames, clip_stride or frame_step lower to avoid it.")
+            sentences[name] = (f"{frames} frames, fewer than the {frames_needed} "
+                               "that a clip spans: frames are repeated. "
+                               "Set clip_frames, clip_stride or frame_step lower to avoid it.")
         elif share < 1 - FEW_MISSING:
-            found[name] = (f"no face in {1 - share:.0%} of the frames; they are interpolated. Check the recording, or "
-                           "leave the session out.")
-    return found
+            sentences[name] = (f"no face in {1 - share:.0%} of the frames; they are interpolated. "
+                               "Check the recording, or leave the session out.")
+    return sentences
 
 
 def expression_statistics(landmarks, gaze, head_pose):
-    """What a face does on average and how much it varies, for a linear model: (18,) float.
+    """What a face does on average and how much it varies, for a linear model.
 
-    Mean, then standard deviation over frames, of mouth width, mouth opening, mouth corners above the lip, eye opening
-    and brow height (all in eye distances), gaze (2) and pitch and yaw (degrees).
+    Parameters
+    ----------
+    landmarks : (n, 68, 2)
+    gaze : (n, 2)
+    head_pose : (n, 3) degrees
+
+    Returns
+    -------
+    (18,) float
+        Mean, then standard deviation over frames, of mouth width, mouth opening, mouth corners
+        above the lip, eye opening and brow height (all in eye distances), gaze (2), pitch and yaw
+        (degrees).
     """
     def distance(a, b):
         return np.linalg.norm(landmarks[:, a] - landmarks[:, b], axis=-1)
@@ -145,19 +207,25 @@ def expression_statistics(landmarks, gaze, head_pose):
     series = np.stack([
         distance(48, 54) / unit, distance(62, 66) / unit,
         (landmarks[:, 51, 1] - landmarks[:, [48, 54], 1].mean(1)) / unit,
-        distance([37, 38, 43, 44], [41, 40, 47, 46]).mean(1) / unit, distance([19, 24], [36, 45]).mean(1) / unit,
+        distance([37, 38, 43, 44], [41, 40, 47, 46]).mean(1) / unit,
+        distance([19, 24], [36, 45]).mean(1) / unit,
         *gaze.T, *head_pose[:, :2].T])
     return np.r_[series.mean(1), series.std(1)]
 
 
 def alignment(landmarks):
-    """Matrix that takes a frame to the aligned unit square. landmarks (n, 68, 2) pixels -> (n, 2, 3)."""
+    """Matrix that takes a frame to the aligned unit square.
+
+    landmarks (n, 68, 2) pixels -> (n, 2, 3).
+    """
     right, left = landmarks[:, 36:42].mean(1), landmarks[:, 42:48].mean(1)
     mouth, eyes = landmarks[:, 48:68].mean(1), (right + left) / 2
     angle = np.arctan2(*(left - right).T[::-1])
     cos, sin = np.cos(angle), np.sin(angle)
-    below = -sin * (mouth - eyes)[:, 0] + cos * (mouth - eyes)[:, 1]            # eyes to mouth, along the face
-    scale = np.minimum(0.35 / np.linalg.norm(left - right, axis=1), (1 / 3) / np.maximum(below, 1e-3))
+    # Eyes to mouth, along the face.
+    below = -sin * (mouth - eyes)[:, 0] + cos * (mouth - eyes)[:, 1]
+    scale = np.minimum(0.35 / np.linalg.norm(left - right, axis=1),
+                       (1 / 3) / np.maximum(below, 1e-3))
     turn = scale[:, None, None] * np.stack([np.stack([cos, sin], 1), np.stack([-sin, cos], 1)], 1)
     shift = np.array([0.5, 1 / 3]) - np.einsum("nij,nj->ni", turn, eyes)
     return np.concatenate([turn, shift[:, :, None]], 2)
@@ -171,28 +239,46 @@ def to_crop(landmarks, matrices):
 def track(path, frame_step=3):
     """Landmarks, gaze and head pose of every `frame_step`-th frame of a video.
 
-    -> landmarks (n, 68, 2) pixels, gaze (n, 2) eye widths, head_pose (n, 3) degrees, alignment (n, 2, 3), found (n,)
-    bool (false: interpolated), frame (n,) index in the video. Raises VideoError.
+    Returns
+    -------
+    dict
+        landmarks (n, 68, 2) pixels, gaze (n, 2) eye widths, head_pose (n, 3) degrees, alignment
+        (n, 2, 3), found (n,) bool (false: interpolated), frame (n,) index in the video.
+
+    Raises
+    ------
+    VideoError
+        As `fill_gaps`, and for a file that is no video.
     """
-    cv2.setNumThreads(1)                                        # the processes share the cores already
+    cv2.setNumThreads(1)                                     # the processes share the cores already
     mesh = face_mesh(read_frames(path, frame_step))
-    mesh, found = fill_gaps(mesh)
+    mesh, has_face = fill_gaps(mesh)
     landmarks = mesh[:, SIXTY_EIGHT, :2]
-    return {"landmarks": landmarks, "gaze": gaze(mesh), "head_pose": head_pose(mesh),
-            "alignment": alignment(landmarks), "found": found, "frame": np.arange(len(mesh)) * frame_step}
+    return {"landmarks": landmarks, "gaze": gaze(mesh), "head_pose": head_pose(mesh), "alignment":
+            alignment(landmarks), "found": has_face, "frame": np.arange(len(mesh)) * frame_step}
 
 
 track.version = 1
 
 
 def boxes(path, frame_step=3):
-    """Where the face box of every `frame_step`-th frame lies, as the TUKL re-run of STA-DRN cuts it out.
+    """Where the face box of every `frame_step`-th frame lies, as the TUKL re-run of STA-DRN has it.
 
-    The same detector as there (MediaPipe FaceDetection, full range, its first face, confidence 0.5) and the same corners
-    (`corners_of`): upright, nothing put at a fixed place. Where no face is found theirs takes the middle 112 pixels of the
-    frame; here the box is interpolated and the frame is listed. Theirs resizes bilinearly, `crop` cubically after a blur.
-    -> alignment (n, 2, 3): matrix that takes the box to the unit square, found (n,) bool (false: interpolated), frame (n,)
-    index in the video. Raises VideoError.
+    The same detector as there (MediaPipe FaceDetection, full range, its first face, confidence 0.5)
+    and the same corners (`corners_of`): upright, nothing put at a fixed place. Without a face
+    theirs takes the middle 112 pixels of the frame; here the box is interpolated and the frame is
+    listed. Theirs resizes bilinearly, `crop` cubically after a blur.
+
+    Returns
+    -------
+    dict
+        alignment (n, 2, 3): matrix that takes the box to the unit square, found (n,) bool (false:
+        interpolated), frame (n,) index in the video.
+
+    Raises
+    ------
+    VideoError
+        As `track`.
     """
     import mediapipe  # here, not at the top: it takes seconds to import
 
@@ -202,23 +288,32 @@ def boxes(path, frame_step=3):
             model_selection=1, min_detection_confidence=0.5) as detector):
         for frame in read_frames(path, frame_step):
             faces = detector.process(frame).detections
-            corners.append(corners_of(faces[0].location_data.relative_bounding_box, *frame.shape[:2]) if faces
-                           else np.full((2, 2), np.nan))
-    corners, found = fill_gaps(np.array(corners, np.float32).reshape(-1, 2, 2))
+            corners.append(np.full((2, 2), np.nan) if not faces else corners_of(
+                faces[0].location_data.relative_bounding_box, *frame.shape[:2]))
+    corners, has_face = fill_gaps(np.array(corners, np.float32).reshape(-1, 2, 2))
     scale = 1 / (corners[:, 1] - corners[:, 0])
     matrices = np.zeros((len(corners), 2, 3))
     matrices[:, [0, 1], [0, 1]], matrices[:, :, 2] = scale, -corners[:, 0] * scale
-    return {"alignment": matrices, "found": found, "frame": np.arange(len(corners)) * frame_step}
+    return {"alignment": matrices, "found": has_face, "frame": np.arange(len(corners)) * frame_step}
 
 
 boxes.version = 1
 
 
 def corners_of(box, height, width):
-    """Upper left and lower right corner of a face box with its margin -> (2, 2) pixels x, y; NaN where nothing is left.
+    """Upper left and lower right corner of a face box with its margin.
 
-    box: xmin, ymin, width, height as shares of the frame. As in the re-run a box that begins outside the frame is moved
-    inside, one that ends outside is cut off, so that it need not be square.
+    As in the re-run a box that begins outside the frame is moved inside, one that ends outside is
+    cut off, so that it need not be square.
+
+    Parameters
+    ----------
+    box : xmin, ymin, width, height as shares of the frame
+    height, width : of the frame, pixels
+
+    Returns
+    -------
+    (2, 2) pixels x, y; NaN where nothing is left
     """
     x, y, across, down = (int(share * side) for share, side in (
         (box.xmin, width), (box.ymin, height), (box.width, width), (box.height, height)))
@@ -231,7 +326,8 @@ def corners_of(box, height, width):
 def crop(path, alignment, frame_step=3, size=224):
     """Crops of the frames that `track` or `boxes` saw -> {"crops": (n, size, size, 3) uint8 RGB}.
 
-    A frame is reduced by an antialiasing blur first where a crop pixel covers more than one of its own.
+    A frame is reduced by an antialiasing blur first where a crop pixel covers more than one of its
+    own.
     """
     cv2.setNumThreads(1)
     crops = np.empty((len(alignment), size, size, 3), np.uint8)
@@ -244,17 +340,34 @@ crop.version = 1
 
 
 def warp(frame, matrix, size):
-    """One crop, cubic. frame (H, W, 3) uint8; matrix (2, 3) to the unit square -> (size, size, 3) uint8."""
+    """One crop, cubic.
+
+    Parameters
+    ----------
+    frame : (H, W, 3) uint8
+    matrix : (2, 3), to the unit square
+
+    Returns
+    -------
+    (size, size, 3) uint8
+    """
     shrink = 1 / (np.hypot(*matrix[0, :2]) * size)              # frame pixels a crop pixel covers
     if shrink > 1.2:
         frame = cv2.GaussianBlur(frame, (0, 0), 0.4 * shrink)
-    return cv2.warpAffine(frame, matrix * size, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(frame, matrix * size, (size, size), flags=cv2.INTER_CUBIC,
+                          borderMode=cv2.BORDER_REPLICATE)
 
 
 def resize(path, frame_step=3, size=224):
-    """Frames that are crops already, resized -> {"crops": (n, size, size, 3) uint8 RGB, "frame": (n,)}."""
+    """Frames that are crops already, resized.
+
+    Returns
+    -------
+    {"crops": (n, size, size, 3) uint8 RGB, "frame": (n,)}
+    """
     cv2.setNumThreads(1)
-    crops = [cv2.resize(f, (size, size), interpolation=cv2.INTER_CUBIC if size >= f.shape[0] else cv2.INTER_AREA)
+    crops = [cv2.resize(f, (size, size),
+                        interpolation=cv2.INTER_CUBIC if size >= f.shape[0] else cv2.INTER_AREA)
              for f in read_frames(path, frame_step)]
     return {"crops": np.stack(crops), "frame": np.arange(len(crops)) * frame_step}
 
@@ -263,21 +376,34 @@ resize.version = 1
 
 
 def extract(videos, cache, workers=-1, frame_step=3, size=224, kind="aligned"):
-    """Track the faces of videos and cut them out, through the cache -> (crops, tracks, problems), mappings by name.
+    """Track the faces of videos and cut them out, through the cache.
 
-    videos: mapping name -> path; kind: "aligned" (eyes and mouth at fixed places) or "box" (`boxes`), whose matrices and
-    frames without a face then stand in the tracks. Raises ValueError for another kind.
+    Parameters
+    ----------
+    videos : mapping name -> path
+    kind : "aligned" (eyes and mouth at fixed places) or "box" (`boxes`)
+        The tracks of the latter have the boxes' matrices and frames without a face.
+
+    Returns
+    -------
+    crops, tracks, problems : mappings by name
+
+    Raises
+    ------
+    ValueError
+        For another kind.
     """
     if kind not in CROPS:
         raise ValueError(f"crop {kind!r}: choose one of {', '.join(CROPS)}.")
     tracks, problems = store.extract(videos, track, cache, workers=workers, frame_step=frame_step)
     if kind == "box":
-        found, more = store.extract({name: videos[name] for name in tracks}, boxes, cache, workers=workers,
-                                    frame_step=frame_step)
+        framed, more = store.extract({name: videos[name] for name in tracks}, boxes, cache,
+                                     workers=workers, frame_step=frame_step)
         problems = problems | more
-        tracks = {name: tracks[name] | {"alignment": box["alignment"], "found": tracks[name]["found"] & box["found"]}
-                  for name, box in found.items()}
+        tracks = {name: tracks[name] | {"alignment": box["alignment"],
+                                        "found": tracks[name]["found"] & box["found"]}
+                  for name, box in framed.items()}
     each = {name: {"alignment": tracked["alignment"]} for name, tracked in tracks.items()}
-    crops, more = store.extract({name: videos[name] for name in tracks}, crop, cache, workers=workers, each=each,
-                                frame_step=frame_step, size=size)
+    crops, more = store.extract({name: videos[name] for name in tracks}, crop, cache,
+                                workers=workers, each=each, frame_step=frame_step, size=size)
     return crops, tracks, problems | more

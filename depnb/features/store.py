@@ -1,11 +1,12 @@
 """A cache of extracted features on disk, keyed by what they depend on and nothing else.
 
-An entry is a folder of .npy files named by a hash of the source file's content, the extractor's name and version
-and its parameters. It appears by one rename, so it is whole or absent; a killed extraction goes on where it was;
-several processes may share a cache (the second waits for an entry that the first is making). entry.json holds checksums,
-which are verified whenever an entry is taken up; one that was damaged is made again, and named. Large arrays are
-memory-mapped, never copied. joblib runs the processes, filelock guards the entries; joblib's own cache is not used
-because it pickles, and pickles can be neither memory-mapped nor safely shared.
+An entry is a folder of .npy files named by a hash of the source file's content, the extractor's
+name and version and its parameters. It appears by one rename, so it is whole or absent; a killed
+extraction goes on where it was; several processes may share a cache (the second waits for an entry
+that the first is making). entry.json holds checksums, which are verified whenever an entry is taken
+up; one that was damaged is made again, and named. Large arrays are memory-mapped, never copied.
+joblib runs the processes, filelock guards the entries; joblib's own cache is not used because it
+pickles, and pickles can be neither memory-mapped nor safely shared.
 """
 
 import errno
@@ -31,7 +32,10 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def entry_of(source, extractor, folder, parameters):
-    """Folder of the entry, there or not. Arrays and files (Path) among the parameters count by their content."""
+    """Folder of the entry, whether it exists or not.
+
+    Arrays and files (Path) among the parameters count by their content.
+    """
     memo = Path(folder) / "hashes"
 
     def content(value):
@@ -39,8 +43,8 @@ def entry_of(source, extractor, folder, parameters):
             return hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
         return content_hash(value, memo) if isinstance(value, Path) else value
 
-    described = [content_hash(source, memo), extractor.__module__, extractor.__qualname__, extractor.version,
-                 {name: content(value) for name, value in parameters.items()}]
+    described = [content_hash(source, memo), extractor.__module__, extractor.__qualname__,
+                 extractor.version, {name: content(value) for name, value in parameters.items()}]
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:32]
     return Path(folder) / extractor.__name__ / key
 
@@ -52,32 +56,41 @@ def read(entry):
         files = sorted(entry.glob("*.npy"))
         if known != noted(known["source"], files):
             return None
-        arrays = {f.stem: np.load(f, mmap_mode="r" if f.stat().st_size > MAP_FROM else None, allow_pickle=False)
-                  for f in files}
+        arrays = {f.stem: np.load(f, mmap_mode="r" if f.stat().st_size > MAP_FROM else None,
+                                  allow_pickle=False) for f in files}
     except (ValueError, OSError, KeyError, TypeError):
         return None
     return arrays or None
 
 
 def noted(source, files):
-    """What entry.json holds: the hash of the source, checksums of the arrays, and one of these two."""
+    """What entry.json holds: hash of the source, checksums of the arrays, and one of these two."""
     told = {"source": source, "files": {f.name: checksum(f) for f in files}}
     return told | {"check": zlib.crc32(json.dumps(told, sort_keys=True).encode())}
 
 
 def checksum(file):
     """CRC-32 of a file: 3 GB a second, and enough against accidents."""
-    found = 0
+    crc = 0
     with file.open("rb") as content:
         while block := content.read(1 << 22):
-            found = zlib.crc32(block, found)
-    return found
+            crc = zlib.crc32(block, crc)
+    return crc
 
 
 def write(entry, arrays, source=""):
-    """Store arrays as an entry, atomically. source: hash of the file that they were made of.
+    """Store arrays as an entry, atomically.
 
-    Raises OSError with a clear sentence when the disk is full.
+    Parameters
+    ----------
+    entry : folder
+    arrays : mapping name -> array
+    source : hash of the file that they were made of
+
+    Raises
+    ------
+    OSError
+        With a clear sentence when the disk is full.
     """
     made(entry.parent.parent)
     entry.parent.mkdir(exist_ok=True)
@@ -92,19 +105,25 @@ def write(entry, arrays, source=""):
         shutil.rmtree(part, ignore_errors=True)
         if error.errno in DISK_FULL:
             free = shutil.disk_usage(entry.parent).free / 1e9
-            raise OSError(error.errno, f"cache {entry.parent.parent}: the disk is full ({free:.1f} GB free). Nothing "
-                                       "extracted so far is lost: free space, or set cache_dir to another disk, "
-                                       "and run again.") from None
+            raise OSError(error.errno, f"cache {entry.parent.parent}: the disk is full "
+                          f"({free:.1f} GB free). Nothing extracted so far is lost: "
+                          "free space, or set cache_dir to another disk, and run again.") from None
         raise
 
 
 def cached(source, extractor, folder, **parameters):
-    """`extractor(source, **parameters)`, computed unless it is in the cache -> its entry; `read` gives the arrays."""
+    """`extractor(source, **parameters)`, computed unless it is in the cache.
+
+    Returns
+    -------
+    Path of its entry; `read` gives the arrays
+    """
     entry = entry_of(source, extractor, folder, parameters)
     if read(entry) is None:
         with lock(entry):
             if read(entry) is None:
-                write(entry, extractor(source, **parameters), content_hash(source, Path(folder) / "hashes"))
+                write(entry, extractor(source, **parameters),
+                      content_hash(source, Path(folder) / "hashes"))
     return entry
 
 
@@ -118,11 +137,24 @@ def lock(entry):
 def extract(sources, extractor, folder, each=None, workers=-1, **parameters):
     """Run an extractor over many files, in parallel, through the cache.
 
-    sources: mapping name -> path; each: mapping name -> further parameters of that file. A file that the extractor
-    refuses (ValueError) or that cannot be read does not stop the others.
-    An extractor with an attribute `batch` works on up to that many files together: it takes a list of paths and gives
-    a list with the arrays, or the error, of each; it has no use for `each`.
-    -> (mapping name -> arrays, mapping name -> sentence about what is wrong). Raises OSError when the disk is full.
+    A file that the extractor refuses (ValueError) or that cannot be read does not stop the others.
+    An extractor with an attribute `batch` works on up to that many files together: it takes a list
+    of paths and gives a list with the arrays, or the error, of each; it has no use for `each`.
+
+    Parameters
+    ----------
+    sources : mapping name -> path
+    each : mapping name -> further parameters of that file
+
+    Returns
+    -------
+    features : mapping name -> arrays
+    problems : mapping name -> sentence about what is wrong
+
+    Raises
+    ------
+    OSError
+        When the disk is full.
     """
     complete = {name: {**parameters, **(each[name] if each else {})} for name in sources}
     features, problems, damaged = {}, {}, []
@@ -130,18 +162,23 @@ def extract(sources, extractor, folder, each=None, workers=-1, **parameters):
         if Path(source).exists():
             entry = entry_of(source, extractor, folder, complete[name])
             features[name] = read(entry)
-            damaged += [f"{entry.parent.name}/{entry.name}"] if features[name] is None and entry.exists() else []
+            if features[name] is None and entry.exists():
+                damaged.append(f"{entry.parent.name}/{entry.name}")
     if damaged:
-        print(f"{len(damaged)} of {len(sources)} entries of the cache are not as they were written and are made again: "
+        print(f"{len(damaged)} of {len(sources)} entries of the cache "
+              "are not as they were written and are made again: "
               f"{', '.join(damaged[:5])}{' and others' if len(damaged) > 5 else ''}.")
     missing = [name for name in sources if features.get(name) is None]
     batches = in_batches(missing, getattr(extractor, "batch", 1), effective_n_jobs(workers))
     done = Parallel(workers, return_as="generator")(
         delayed(_attempt_batch)([sources[name] for name in names], extractor, folder, parameters)
         if hasattr(extractor, "batch") else
-        delayed(_attempt)(sources[names[0]], extractor, folder, complete[names[0]]) for names in batches)
-    with warnings.catch_warnings(), tqdm(desc=extractor.__name__, total=len(missing), delay=2, leave=False) as bar:
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs")       # replaced because its memory had grown
+        delayed(_attempt)(sources[names[0]], extractor, folder, complete[names[0]])
+        for names in batches)
+    with warnings.catch_warnings(), tqdm(desc=extractor.__name__, total=len(missing), delay=2,
+                                         leave=False) as bar:
+        # Replaced because its memory had grown.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs")
         for names, outcomes in zip(batches, done, strict=True):
             for name, (entry, problem) in zip(names, outcomes, strict=True):
                 if entry:
@@ -157,11 +194,15 @@ def in_batches(names, size, workers):
     if size == 1 or not names:
         return [[name] for name in names]
     count = -(-len(names) // (size * workers)) * workers
-    return [[names[i] for i in part] for part in np.array_split(range(len(names)), min(count, len(names)))]
+    return [[names[i] for i in part]
+            for part in np.array_split(range(len(names)), min(count, len(names)))]
 
 
 def _attempt(path, extractor, folder, parameters):
-    """One file, in a worker process -> [(entry, None)], or [(None, sentence)]. Raises OSError when the disk is full."""
+    """One file, in a worker process -> [(entry, None)], or [(None, sentence)].
+
+    Raises OSError when the disk is full.
+    """
     try:
         with quiet_stderr():
             return [(cached(path, extractor, folder, **parameters), None)]
@@ -170,7 +211,9 @@ def _attempt(path, extractor, folder, parameters):
 
 
 def _attempt_batch(paths, extractor, folder, parameters):
-    """Files that are worked on together, in a worker process -> list of what `_attempt` gives for each."""
+    """Files that are worked on together, in a worker process -> list of what `_attempt` gives for
+    each.
+    """
     entries, outcomes = {}, {}
     for i, path in enumerate(paths):
         try:
@@ -178,7 +221,8 @@ def _attempt_batch(paths, extractor, folder, parameters):
         except OSError as error:
             outcomes[i] = None, _sentence(error)
     with ExitStack() as held:
-        for entry in sorted(set(entries.values())):         # in one order everywhere: no two processes block each other
+        # In one order everywhere: no two processes block each other.
+        for entry in sorted(set(entries.values())):
             held.enter_context(lock(entry))
         todo = [i for i in entries if read(entries[i]) is None]
         with quiet_stderr():

@@ -1,8 +1,9 @@
 """Feature arrays of vlogs (D-Vlog, LMVD): checked, scaled, cropped, and put into padded batches.
 
-A row is a second (a row of VGGish, in LMVD, covers 0.96 s). Differs from the loaders of DynMultiDep (5fd29e3), which are
-DepMamba's (6e96fd2): what is padding follows from the lengths, not from rows that sum to zero; training items may be cropped
-anew every epoch; items of similar length may share a batch. Their crops and their mask are here to compare with.
+A row is a second (a row of VGGish, in LMVD, covers 0.96 s). Differs from the loaders of DynMultiDep
+(5fd29e3), which are DepMamba's (6e96fd2): what is padding follows from the lengths, not from rows
+that sum to zero; training items may be cropped anew every epoch; items of similar length may share
+a batch. Their crops and their mask are here to compare with.
 """
 
 import random
@@ -15,36 +16,51 @@ from depnb.corpora.readers import read_array
 
 WIDTHS = {"dvlog": {"acoustic": 25, "visual": 136}, "lmvd": {"acoustic": 128, "visual": 136}}
 SHORTEST = {"dvlog": 500, "lmvd": 400}      # rows of the shortest released crop
-TOLERANCE = 5       # rows: sound and picture of one file end a second or two apart; more, and they are of different files
+# Rows. Sound and picture of one file end a second or two apart; more, and they are of different
+# files.
+TOLERANCE = 5
 
 
 def together(acoustic, visual):
-    """Sound and picture of one vlog, both cut to the shorter from the start. (Ta, Fa), (Tv, Fv) -> (T, Fa), (T, Fv).
+    """Sound and picture of one vlog, both cut to the shorter from the start.
 
-    Raises ValueError when the lengths differ by more than TOLERANCE rows.
+    (Ta, Fa), (Tv, Fv) -> (T, Fa), (T, Fv).
+
+    Raises
+    ------
+    ValueError
+        When the lengths differ by more than TOLERANCE rows.
     """
     rows = min(len(acoustic), len(visual))
     if max(len(acoustic), len(visual)) - rows > TOLERANCE:
-        raise ValueError(f"{len(acoustic)} rows of sound and {len(visual)} of picture; expected one a second of each, at "
-                         f"most {TOLERANCE} apart. Check that both are of this vlog, or leave it out.")
+        raise ValueError(f"{len(acoustic)} rows of sound and {len(visual)} of picture; "
+                         f"expected one a second of each, at most {TOLERANCE} apart. "
+                         "Check that both are of this vlog, or leave it out.")
     return acoustic[:rows], visual[:rows]
 
 
 def load(files, corpus):
-    """Arrays of many vlogs. files: mapping "session/part" -> path, as `Corpus.files` gives it; corpus: dvlog or lmvd.
+    """Arrays of many vlogs; one with one part alone is left out.
 
-    -> mapping session -> {"acoustic": (T, Fa), "visual": (T, Fv)} float32; mapping "session/part" -> sentence about what
-    cannot be used, for `Corpus.exclude`. A vlog with one part alone is in neither.
+    Parameters
+    ----------
+    files : mapping "session/part" -> path, as `Corpus.files` gives it
+    corpus : "dvlog" or "lmvd"
+
+    Returns
+    -------
+    mapping session -> {"acoustic": (T, Fa), "visual": (T, Fv)} float32; mapping "session/part" ->
+    sentence about what cannot be used, for `Corpus.exclude`
     """
-    widths, found, problems = WIDTHS[corpus], {}, {}
+    widths, by_session, problems = WIDTHS[corpus], {}, {}
     for name, path in tqdm(files.items(), "arrays", delay=2, leave=False):
         session, _, part = name.rpartition("/")
         try:
-            found.setdefault(session, {})[part] = read_array(path, widths[part])
+            by_session.setdefault(session, {})[part] = read_array(path, widths[part])
         except ValueError as error:
             problems[name] = str(error)
     arrays = {}
-    for session, parts in found.items():
+    for session, parts in by_session.items():
         if parts.keys() == widths.keys():
             try:
                 arrays[session] = dict(zip(("acoustic", "visual"), together(**parts), strict=True))
@@ -54,9 +70,12 @@ def load(files, corpus):
 
 
 class Scaling:
-    """Every feature to mean 0 and standard deviation 1 over the rows of the training vlogs; a constant one to 0.
+    """Every feature to mean 0 and standard deviation 1 over the rows of the training vlogs.
 
-    tables: mapping acoustic, visual -> (2, F) float64, mean and standard deviation, which is 0 for a constant feature.
+    Parameters
+    ----------
+    tables : mapping acoustic, visual -> (2, F) float64
+        Mean and standard deviation, which is 0 for a constant feature: that becomes 0.
     """
 
     def __init__(self, tables):
@@ -64,7 +83,7 @@ class Scaling:
 
     @classmethod
     def fit(cls, vlogs):
-        """vlogs: list of {"acoustic": (T, Fa), "visual": (T, Fv)}. Raises ValueError when there is none."""
+        """Of a list of {"acoustic": (T, Fa), "visual": (T, Fv)}; ValueError when there is none."""
         if not vlogs:
             raise ValueError("no vlog to scale by. Check the split and the gender filters.")
         tables = {}
@@ -72,39 +91,61 @@ class Scaling:
             rows = sum(len(v[part]) for v in vlogs)
             mean = sum(v[part].sum(0, dtype=float) for v in vlogs) / rows
             variance = sum(np.square(v[part] - mean).sum(0) for v in vlogs) / rows
-            varied = np.max([v[part].max(0) for v in vlogs], 0) > np.min([v[part].min(0) for v in vlogs], 0)
+            highest = np.max([v[part].max(0) for v in vlogs], 0)
+            varied = highest > np.min([v[part].min(0) for v in vlogs], 0)
             tables[part] = np.stack([mean, np.where(varied, np.sqrt(variance), 0)])
         return cls(tables)
 
     @classmethod
     def identity(cls, widths):
-        """The scaling that changes nothing, as in DynMultiDep (5fd29e3) and DepMamba. widths: an entry of WIDTHS."""
-        return cls({part: np.stack([np.zeros(width), np.ones(width)]) for part, width in widths.items()})
+        """The scaling that changes nothing, as in DynMultiDep (5fd29e3) and DepMamba.
+
+        widths: an entry of WIDTHS.
+        """
+        return cls({part: np.stack([np.zeros(width), np.ones(width)])
+                    for part, width in widths.items()})
 
     def apply(self, vlog):
         """{"acoustic": (T, Fa), "visual": (T, Fv)} -> the same, scaled, float32."""
         scaled = {}
         for part, rows in vlog.items():
             mean, sd = self.tables[part]
-            scaled[part] = np.divide(rows - mean, sd, out=np.zeros(rows.shape), where=sd > 0).astype(np.float32)
+            values = np.divide(rows - mean, sd, out=np.zeros(rows.shape), where=sd > 0)
+            scaled[part] = values.astype(np.float32)
         return scaled
 
 
 def by_itself(vlog):
-    """Every feature to mean 0 and standard deviation 1 over the rows of this vlog alone; a constant one to 0.
+    """Every feature to mean 0 and deviation 1 over the rows of this vlog alone; constants to 0.
 
-    {"acoustic": (T, Fa), "visual": (T, Fv)} -> the same, float32. What stays is how a voice and a face move; whose they are,
-    which a model of few speakers learns by heart, does not.
+    What stays is how a voice and a face move; whose they are, which a model of few speakers learns
+    by heart, does not.
+
+    Parameters
+    ----------
+    vlog : {"acoustic": (T, Fa), "visual": (T, Fv)}
+
+    Returns
+    -------
+    The same, float32
     """
     return Scaling.fit([vlog]).apply(vlog)
 
 
 def released_crops(lengths, seed=0, shortest=500, tries=5):
-    """The random crops of DepMamba and DynMultiDep: further training items, drawn once -> list of (session, start, length).
+    """The random crops of DepMamba and DynMultiDep: further training items, drawn once.
 
-    lengths: mapping session -> rows, in the order of the table. Of each, `tries` times: a random share of its length, kept
-    when that is `shortest` or more (SHORTEST), from a random start that is never the first row. So vlogs of twice the length
-    and more weigh several times as much, those below `shortest` once. Neither program sets a seed.
+    Of each vlog, `tries` times: a random share of its length, taken when that is `shortest` or more
+    (SHORTEST), from a random start that is never the first row. So vlogs of twice the length and
+    more weigh several times as much, those below `shortest` once. Neither program sets a seed.
+
+    Parameters
+    ----------
+    lengths : mapping session -> rows, in the order of the table
+
+    Returns
+    -------
+    list of (session, start, length)
     """
     rng, crops = random.Random(seed), []
     for session, rows in lengths.items():
@@ -116,16 +157,29 @@ def released_crops(lengths, seed=0, shortest=500, tries=5):
 
 
 def random_crop(rows, size, rng):
-    """A part of `size` rows anywhere in a vlog, all of it where it is shorter or size is 0 -> (start, length)."""
+    """A part of `size` rows anywhere in a vlog, all of it where it is shorter or size is 0.
+
+    Returns
+    -------
+    start, length
+    """
     if not 0 < size < rows:
         return 0, rows
     return int(rng.integers(rows - size + 1)), size
 
 
 def collate(vlogs):
-    """A batch: zeros at the end of the shorter ones. vlogs: list of {"acoustic": (T, Fa), "visual": (T, Fv)}.
+    """A batch: zeros at the end of the shorter ones.
 
-    -> audio (B, T, Fa), visual (B, T, Fv), float32; mask (B, T) bool, True where data is real, from the lengths.
+    Parameters
+    ----------
+    vlogs : list of {"acoustic": (T, Fa), "visual": (T, Fv)}
+
+    Returns
+    -------
+    dict
+        audio (B, T, Fa), visual (B, T, Fv), float32; mask (B, T) bool, True where data is real,
+        from the lengths.
     """
     lengths = [len(v["visual"]) for v in vlogs]
     batch = {"mask": torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]}
@@ -137,19 +191,30 @@ def collate(vlogs):
 
 
 def released_mask(audio, visual):
-    """What the loaders of DepMamba and DynMultiDep take for data: rows of a batch whose features do not sum to exactly zero.
+    """What the loaders of DepMamba and DynMultiDep take for data: rows that do not sum to zero.
 
-    -> (B, T) bool.
+    Parameters
+    ----------
+    audio, visual : (B, T, Fa), (B, T, Fv)
+
+    Returns
+    -------
+    (B, T) bool
     """
     return torch.cat([visual, audio], dim=-1).sum(-1) != 0
 
 
 def in_order(vlogs, sessions, batch_size, bucketing=True):
-    """Whole vlogs for evaluation -> iterator of (list of sessions, batch of `collate`).
+    """All rows of vlogs for evaluation -> iterator of (list of sessions, batch of `collate`).
 
-    bucketing: shortest first, which pads least; without, in the order given, as in DepMamba and DynMultiDep.
+    Parameters
+    ----------
+    vlogs : mapping session -> arrays
+    bucketing : shortest first, which pads least; without, in the order of `sessions`
+        The latter as in DepMamba and DynMultiDep.
     """
-    ordered = sorted(sessions, key=lambda s: len(vlogs[s]["visual"])) if bucketing else list(sessions)
+    ordered = (sorted(sessions, key=lambda s: len(vlogs[s]["visual"])) if bucketing
+               else list(sessions))
     for i in range(0, len(ordered), batch_size):
         names = ordered[i:i + batch_size]
         yield names, collate([vlogs[s] for s in names])
@@ -158,18 +223,25 @@ def in_order(vlogs, sessions, batch_size, bucketing=True):
 class Batches:
     """Training batches for `loop.fit`; what an epoch draws depends on (seed, epoch) alone.
 
-    vlogs: mapping session -> {"acoustic": (T, Fa), "visual": (T, Fv)}, scaled; items: (session, start, length) each, every
-    one once an epoch; labels: mapping session -> 0 or 1. crop: of each item so many rows, elsewhere every epoch (0: all).
-    bucketing: items of similar length share a batch, other ones every epoch. Batches are as even in size as can be.
+    Batches are as even in size as can be.
+
+    Parameters
+    ----------
+    vlogs : mapping session -> {"acoustic": (T, Fa), "visual": (T, Fv)}, scaled
+    items : list of (session, start, length), every one once an epoch
+    labels : mapping session -> 0 or 1
+    crop : of each item so many rows, elsewhere every epoch (0: all)
+    bucketing : items of similar length share a batch, other ones every epoch
     """
 
     def __init__(self, vlogs, items, labels, batch_size, seed, bucketing=True, crop=0):
         if not items:
             raise ValueError("no vlog to train with. Check the split and the gender filters.")
-        self.vlogs, self.items, self.labels, self.batch_size = vlogs, list(items), labels, batch_size
+        self.vlogs, self.items, self.labels = vlogs, list(items), labels
+        self.batch_size = batch_size
         self.seed, self.bucketing, self.crop = seed, bucketing, crop
         lengths = np.array([length for _, _, length in self.items])
-        self.lengths = np.minimum(lengths, crop) if crop else lengths           # as they enter a batch
+        self.lengths = np.minimum(lengths, crop) if crop else lengths        # as they enter a batch
 
     def __len__(self):
         return -(-len(self.items) // self.batch_size)
@@ -186,17 +258,32 @@ class Batches:
 
     def padding(self, epoch):
         """Share of an epoch's batches that is padding, 0 to 1."""
-        return 1 - self.lengths.sum() / sum(len(rows) * self.lengths[rows].max() for rows in self.rows(epoch))
+        padded = sum(len(rows) * self.lengths[rows].max() for rows in self.rows(epoch))
+        return 1 - self.lengths.sum() / padded
+
+    def plan(self, epoch):
+        """What the batches of an epoch hold -> list of (places in `items`, parts of them)."""
+        rng, planned = np.random.default_rng([self.seed, epoch, 1]), []
+        for rows in self.rows(epoch):
+            parts = []
+            for _, start, length in (self.items[i] for i in rows):
+                first, size = random_crop(length, self.crop, rng)
+                parts.append(slice(start + first, start + first + size))
+            planned.append((rows, parts))
+        return planned
+
+    def __getitem__(self, planned):
+        """One of `plan`, as of `collate`, with label, row and session.
+
+        label (B,) float32; row (B,), places in `items`; session, list of names.
+        """
+        rows, parts = planned
+        names = [self.items[i][0] for i in rows]
+        vlogs = [{name: a[part] for name, a in self.vlogs[session].items()}
+                 for session, part in zip(names, parts, strict=True)]
+        return collate(vlogs) | {"label": torch.tensor([float(self.labels[s]) for s in names]),
+                                 "row": torch.from_numpy(rows), "session": names}
 
     def __call__(self, epoch):
-        """Batches of one epoch: see `collate`; label (B,) float32; row (B,), places in `items`; session, list of names."""
-        rng = np.random.default_rng([self.seed, epoch, 1])
-        for rows in self.rows(epoch):
-            names, vlogs = [], []
-            for session, start, length in (self.items[i] for i in rows):
-                first, size = random_crop(length, self.crop, rng)
-                part = slice(start + first, start + first + size)
-                names.append(session)
-                vlogs.append({name: a[part] for name, a in self.vlogs[session].items()})
-            yield collate(vlogs) | {"label": torch.tensor([float(self.labels[s]) for s in names]),
-                                    "row": torch.from_numpy(rows), "session": names}
+        """Batches of one epoch."""
+        return map(self.__getitem__, self.plan(epoch))

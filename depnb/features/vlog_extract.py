@@ -1,11 +1,13 @@
 """A vlog's sound and picture, one row a second, as D-Vlog and LMVD describe it (DynMultiDep).
 
-    sound -> openSMILE's 25 low-level descriptors, 100 a second -> mean of each second         D-Vlog, acoustic
-    sound -> VGGish embedding of each second, or log-mel statistics in its place               LMVD, acoustic
-    video -> first frame of each second -> FaceMesh -> 68 points, all x then all y             both, visual
+    D-Vlog, acoustic  sound -> openSMILE's 25 low-level descriptors, 100 a second
+                            -> mean of each second
+    LMVD, acoustic    sound -> VGGish embedding of each second, or log-mel statistics in its place
+    both, visual      video -> first frame of each second -> FaceMesh
+                            -> 68 points, all x then all y
 
-Neither corpus ships the program that made its arrays: how a second is cut is our reading. A last part of half a second
-and more counts as a second, a shorter one is dropped.
+Neither corpus ships the program that made its arrays: how a second is cut is our reading. A last
+part of half a second and more counts as a second, a shorter one is dropped.
 """
 
 import functools
@@ -18,7 +20,7 @@ from depnb.features import face, speech, vggish
 
 
 def seconds_of(duration):
-    """Rows of a recording of `duration` seconds: whole seconds, and a last part of at least half of one."""
+    """Rows of a recording of so many seconds: each, and a last part of at least half of one."""
     return int(duration + 0.5)
 
 
@@ -39,40 +41,66 @@ def _sound(path):
     """Samples, rate in Hz, and rows. Raises AudioError, also for less than half a second."""
     samples, rate = speech.read_audio(path)
     if not seconds_of(len(samples) / rate):
-        raise speech.AudioError(f"{len(samples) / rate:.2f} s of sound; expected half a second at least. Leave it out.")
+        raise speech.AudioError(f"{len(samples) / rate:.2f} s of sound; "
+                                "expected half a second at least. Leave it out.")
     return speech.in_range(samples), rate, seconds_of(len(samples) / rate)
 
 
 def acoustic(path):
-    """eGeMAPSv02 low-level descriptors (Eyben et al. 2016), mean of each second -> {"acoustic": (T, 25) float32}.
+    """eGeMAPSv02 low-level descriptors (Eyben et al. 2016), mean of each second.
 
-    Raw units. Where the voice is silent or unvoiced openSMILE gives pitch, jitter, shimmer, harmonics and formants' levels
-    as it does (0, or its lowest value), and so they enter the mean. Raises AudioError for a silent, truncated or too short
-    recording and one with NaN.
+    Raw units. Where the voice is silent or unvoiced openSMILE gives pitch, jitter, shimmer,
+    harmonics and formants' levels as it does (0, or its lowest value), and so they enter the mean.
+
+    Returns
+    -------
+    {"acoustic": (T, 25) float32}
+
+    Raises
+    ------
+    AudioError
+        For a silent, truncated or too short recording and one with NaN.
     """
     samples, rate, rows = _sound(path)
-    frames = _opensmile().process_signal(samples, rate).to_numpy(float)         # (n, 25), one every 10 ms
+    frames = _opensmile().process_signal(samples, rate).to_numpy(float)   # (n, 25), one every 10 ms
     starts = np.minimum(np.arange(rows) * 100, len(frames) - 1)
     counts = np.diff(np.r_[starts, min(len(frames), 100 * rows)])
-    return {"acoustic": (np.add.reduceat(frames[:100 * rows], starts) / counts[:, None]).astype(np.float32)}
+    means = np.add.reduceat(frames[:100 * rows], starts) / counts[:, None]
+    return {"acoustic": means.astype(np.float32)}
 
 
 acoustic.version = 1
 
 
 def logmel(path, network=None, pca=None):
-    """VGGish of each second, or log-mel statistics where network is None -> {"acoustic": (T, 128) float32}.
+    """VGGish of each second, or log-mel statistics where network is None.
 
-    network, pca: files as `vggish.locate` finds them; pca None: embeddings without post-processing. An example is the first
-    0.96 s of a second; a last second that is not whole begins earlier instead. Raises AudioError as `acoustic`,
-    and for less than a second.
+    An example is the first 0.96 s of a second; a last second that is not full begins earlier
+    instead.
+
+    Parameters
+    ----------
+    path : of a recording
+    network, pca : files as `vggish.locate` gives them
+        pca None: embeddings without post-processing.
+
+    Returns
+    -------
+    {"acoustic": (T, 128) float32}
+
+    Raises
+    ------
+    AudioError
+        As `acoustic`, and for less than a second.
     """
     samples, rate, rows = _sound(path)
     if len(samples) < rate:
-        raise speech.AudioError(f"{len(samples) / rate:.2f} s of sound; expected a second at least. Leave it out.")
+        raise speech.AudioError(f"{len(samples) / rate:.2f} s of sound; "
+                                "expected a second at least. Leave it out.")
     samples = librosa.resample(samples, orig_sr=rate, target_sr=vggish.RATE)
     starts = np.minimum(np.arange(rows) * vggish.RATE, len(samples) - vggish.RATE)
-    examples = [vggish.examples(samples[s:s + vggish.RATE], vggish.RATE) for s in starts]       # each (1, 96, 64)
+    # each (1, 96, 64)
+    examples = [vggish.examples(samples[s:s + vggish.RATE], vggish.RATE) for s in starts]
     if network is None:
         return {"acoustic": np.stack([vggish.logmel_statistics(e) for e in examples])}
     embedded = vggish.embed([np.concatenate(examples)], network)[0]
@@ -83,15 +111,28 @@ logmel.version = 1
 
 
 def visual(path, fps=None):
-    """68 landmarks in the first frame of each second -> visual (T, 136) float32 pixels, all x then all y; found (T,) bool.
+    """68 landmarks in the first frame of each second.
 
-    path: a video, or a folder of images with its frames a second in fps (None: as the video says). Where found is false the
-    points are interpolated. Raises face.VideoError, also when there is no face in half of the frames.
+    Parameters
+    ----------
+    path : a video, or a folder of images
+    fps : frames a second of the images; None: as the video says
+
+    Returns
+    -------
+    dict
+        visual (T, 136) float32 pixels, all x then all y; found (T,) bool, false where the points
+        are interpolated.
+
+    Raises
+    ------
+    face.VideoError
+        Also when there is no face in half of the frames.
     """
-    cv2.setNumThreads(1)                                        # the processes share the cores already
+    cv2.setNumThreads(1)                                     # the processes share the cores already
     rate, seen = fps or _frame_rate(path), 0
 
-    def first_frames():                                         # one at a time: a vlog does not fit into memory
+    def first_frames():                             # one at a time: a vlog does not fit into memory
         nonlocal seen
         second = 0
         for frame in face.read_frames(path):
@@ -101,9 +142,9 @@ def visual(path, fps=None):
             seen += 1
 
     mesh = face.face_mesh(first_frames())
-    mesh, found = face.fill_gaps(mesh[:max(1, seconds_of(seen / rate))])
+    mesh, has_face = face.fill_gaps(mesh[:max(1, seconds_of(seen / rate))])
     points = mesh[:, face.SIXTY_EIGHT, :2]                      # (T, 68, 2)
-    return {"visual": points.transpose(0, 2, 1).reshape(len(points), 136), "found": found}
+    return {"visual": points.transpose(0, 2, 1).reshape(len(points), 136), "found": has_face}
 
 
 visual.version = 1
@@ -113,5 +154,6 @@ def _frame_rate(path):
     with face.quiet_stderr():
         rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
     if not 1 <= rate <= 240:
-        raise face.VideoError(f"its frame rate is {rate:g} a second; expected a video. Convert it again, or give fps.")
+        raise face.VideoError(f"its frame rate is {rate:g} a second; expected a video. "
+                              "Convert it again, or give fps.")
     return rate

@@ -1,6 +1,7 @@
-"""Figures: what several chapters draw, and a module for what one paper or the evidence alone needs."""
+"""Figures: what several chapters draw, and a module for what one paper or the evidence alone needs.
+"""
 
-from depnb.figures import aafn, dynmultidep, evidence, sta_drn
+from depnb.figures import aafn, cfrafn, dynmultidep, evidence, sta_drn
 from depnb.figures.common import (
     bars,
     before_after,
@@ -12,6 +13,7 @@ from depnb.figures.common import (
     histogram,
     matrices,
     predicted_vs_true,
+    published_epochs,
     score_histogram,
     signed_bars,
     spectrograms,
@@ -26,6 +28,8 @@ from depnb.figures.style import (
     WITHHELD,
     axes_or_new,
     corpus_label,
+    nothing,
+    show,
     use_house_style,
     withheld,
 )

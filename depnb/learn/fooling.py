@@ -1,8 +1,8 @@
-"""Lesson "How to fool yourself": clips of simulated voices in which nothing can be found, ways to find it, and the checks.
+"""Lesson "How to fool yourself": voices without a cue, ways to find one, and the checks.
 
-A table of clips has one row a clip: participant, vlog, label (0 control, 1 depressed) and the columns FEATURES, means and
-standard deviations of 25 descriptors of the voice. A table of scores is what `classification` takes: participant, y_true,
-y_pred.
+A table of clips has one row a clip: participant, vlog, label (0 control, 1 depressed) and the
+columns FEATURES, means and standard deviations of 25 descriptors of the voice. A table of scores
+is what `classification` takes: participant, y_true, y_pred.
 """
 
 
@@ -10,53 +10,65 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import rankdata
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from depnb import learn
-from depnb.figures.style import BLUE, GREY, ORANGE
+from depnb.figures.style import BLUE, GREY, ORANGE, legend_below
 from depnb.scores import intervals, metrics, report
 from depnb.simulation import severity, vlog
 
 FEATURES = [f"{name} {what}" for what in ("mean", "spread") for name in vlog.DESCRIPTORS]
-VLOGS, SECONDS, CLIP = 2, 120, 20       # vlogs of a participant, seconds of a vlog, seconds of a clip
+VLOGS, SECONDS, CLIP = 2, 120, 20     # vlogs of a participant, seconds of a vlog, seconds of a clip
 TEST = 1 / 3                            # share that is held out
-WAYS = ("honest", "shared participants", "clips for people", "choice on test", "restarts", "all four")
+WAYS = ("honest", "shared participants", "clips for people", "choice on test", "restarts",
+        "all four")
 
 
 def simulate(participants=60, effect=0.0, seed=0):
-    """Clips of a cohort of cases and controls: effect 0 is the null corpus, where no feature is related to the label."""
+    """Clips of a cohort of cases and controls: effect 0 is the null corpus, where no feature is
+    related to the label.
+    """
     people = severity.case_control(participants, seed, first_id=1)
-    cues = severity.cues(people["severity"], vlog.CUES, effect, np.random.default_rng([seed, 2]))
+    cues, _ = severity.cues(people, vlog.CUES, effect, seed, ("study", severity.HEALTHY))
     tables = []
     for person, latent in zip(people.itertuples(), cues.to_dict("records"), strict=True):
         voice = vlog.speaker(person.gender, np.random.default_rng([seed, person.participant, 9]))
         for take in range(1, VLOGS + 1):
-            rows = vlog.session(voice, latent, SECONDS, None, [seed, person.participant, take])["acoustic"]
-            rows = rows.reshape(SECONDS // CLIP, CLIP, -1)                                          # (clips, seconds, 25)
+            rows = vlog.session(voice, latent, SECONDS, None,
+                                [seed, person.participant, take])["acoustic"]
+            rows = rows.reshape(SECONDS // CLIP, CLIP, -1)                    # (clips, seconds, 25)
             table = pd.DataFrame(np.concatenate([rows.mean(1), rows.std(1)], 1), columns=FEATURES)
-            tables.append(table.assign(participant=person.participant, vlog=take, label=int(person.phq8_total >= 10)))
+            tables.append(table.assign(participant=person.participant, vlog=take,
+                                       label=int(person.phq8_total >= 10)))
     table = pd.concat(tables, ignore_index=True)
     return table[["participant", "vlog", "label", *FEATURES]]
 
 
 def relabelled(clips, seed):
-    """The same clips, labels dealt anew to the participants: at effect 0 this is another null corpus."""
+    """The same clips, labels dealt anew to the participants: at effect 0 this is another null
+    corpus.
+    """
     labels = clips.groupby("participant")["label"].first()
     dealt = pd.Series(np.random.default_rng(seed).permutation(labels), labels.index)
     return clips.assign(label=clips["participant"].map(dealt))
 
 
 def hold_out_clips(participants, seed):
-    """A third of the clips, whoever speaks -> (clips,) bool, True for test. participants (clips,)."""
+    """A third of the clips, whoever speaks -> (clips,) bool, True for test.
+
+    participants (clips,).
+    """
     return np.random.default_rng(seed).uniform(size=len(participants)) < TEST
 
 
 def hold_out_participants(participants, seed):
-    """All clips of a third of the participants -> (clips,) bool, True for test. participants (clips,)."""
+    """All clips of a third of the participants -> (clips,) bool, True for test.
+
+    participants (clips,).
+    """
     people = np.unique(participants)
     drawn = np.random.default_rng(seed).permutation(people)[:round(TEST * len(people))]
     return np.isin(participants, drawn)
@@ -68,22 +80,37 @@ def machine():
 
 
 def score(clips, test, columns=FEATURES):
-    """Train on the other clips, score the test clips -> table of scores. test (clips,) bool.
+    """Train on the other clips, score the test clips.
 
-    y_pred is the sigmoid of the machine's decision value: good for ranking, not a probability.
+    Parameters
+    ----------
+    test : (clips,) bool
+
+    Returns
+    -------
+    table of scores; y_pred is the sigmoid of the machine's decision value: good for ranking, not a
+    probability
     """
     model = machine().fit(clips.loc[~test, columns], clips.loc[~test, "label"])
     held_out = clips[test]
-    return pd.DataFrame({"participant": held_out["participant"], "y_true": held_out["label"],
-                         "y_pred": expit(model.decision_function(held_out[columns]))}).reset_index(drop=True)
+    decided = model.decision_function(held_out[columns])
+    table = pd.DataFrame({"participant": held_out["participant"], "y_true": held_out["label"],
+                          "y_pred": expit(decided)})
+    return table.reset_index(drop=True)
 
 
 def cross_score(clips, by, folds=5):
-    """Every clip scored by a machine that was trained on the other folds -> table of scores. by: participant or clip."""
-    cut, groups = {"participant": (StratifiedGroupKFold, clips["participant"]), "clip": (StratifiedKFold, None)}[by]
-    decided = cross_val_predict(machine(), clips[FEATURES], clips["label"], groups=groups, method="decision_function",
+    """Every clip scored by a machine that was trained on the other folds -> table of scores.
+
+    by: participant or clip.
+    """
+    cut, groups = {"participant": (StratifiedGroupKFold, clips["participant"]),
+                   "clip": (StratifiedKFold, None)}[by]
+    decided = cross_val_predict(machine(), clips[FEATURES], clips["label"],
+                                groups=groups, method="decision_function",
                                 cv=cut(folds, shuffle=True, random_state=0))
-    return pd.DataFrame({"participant": clips["participant"], "y_true": clips["label"], "y_pred": expit(decided)})
+    return pd.DataFrame({"participant": clips["participant"], "y_true": clips["label"],
+                         "y_pred": expit(decided)})
 
 
 def auc(scores):
@@ -108,21 +135,30 @@ def some_features(seed):
 
 
 def study(clips, way, seed, tries=10):
-    """What a study that goes this way would report -> dict of way, auc, low, high.
+    """What a study that goes this way would report.
 
-    way: one of WAYS. tries: how many settings (which of the features, drawn at random) or restarts (another split) there
-    are to choose the best test AUC from.
+    Parameters
+    ----------
+    way : one of WAYS
+    tries : settings or restarts to choose the best test AUC from
+        Settings: which of the features, drawn at random; restarts: another split.
+
+    Returns
+    -------
+    dict of way, auc, low, high
     """
     settings = [some_features([seed, i]) for i in range(tries)]
     seeds = [tries * seed + i for i in range(tries)]
     people = clips["participant"].to_numpy()
-    here = hold_out_participants(people, seeds[0])
+    held_out = hold_out_participants(people, seeds[0])
     count = report.probabilities_by_participant
-    runs = {"honest": lambda: [count(score(clips, here))],
+    runs = {"honest": lambda: [count(score(clips, held_out))],
             "shared participants": lambda: [score(clips, hold_out_clips(people, seeds[0]))],
-            "clips for people": lambda: [strangers(score(clips, here))],
-            "choice on test": lambda: [count(score(clips, here, columns)) for columns in settings],
-            "restarts": lambda: [count(score(clips, hold_out_participants(people, s))) for s in seeds],
+            "clips for people": lambda: [strangers(score(clips, held_out))],
+            "choice on test": lambda: [count(score(clips, held_out, columns))
+                                       for columns in settings],
+            "restarts": lambda: [count(score(clips, hold_out_participants(people, s)))
+                                 for s in seeds],
             "all four": lambda: [strangers(score(clips, hold_out_clips(people, s), columns))
                                  for s, columns in zip(seeds, settings, strict=True)]}
     best = max(runs[way](), key=auc)
@@ -131,33 +167,40 @@ def study(clips, way, seed, tries=10):
 
 
 def best_by_chance(people, models, repeats=1000, seed=0):
-    """Mean over repeats of the best AUC among models that score at random, on people of whom half are depressed."""
+    """Mean over repeats of the best AUC among models that score two equal groups at random."""
     half = people // 2
-    ranks = rankdata(np.random.default_rng(seed).uniform(size=(repeats, models, 2 * half)), axis=-1)
-    found = (ranks[..., :half].sum(-1) - half * (half + 1) / 2) / half**2
-    return float(found.max(1).mean())
+    scores = np.random.default_rng(seed).uniform(size=(repeats, models, 2 * half))
+    return float(metrics.roc_auc(np.arange(2 * half) < half, scores).max(1).mean())
 
 
 def draw_studies(studies, corpus):
-    """Every study of a table of `study` as a dot, one line a way; those whose interval lies above 0.5 are orange crosses."""
+    """Every study of a table of `study` as a dot, one line a way.
+
+    Those whose interval lies above 0.5 are orange crosses.
+    """
     ways = list(dict.fromkeys(studies["way"]))
     ax = plt.subplots(figsize=(5.6, 0.42 * len(ways) + 1.2))[1]
-    found = studies["low"] > 0.5
-    height = -studies["way"].map(ways.index) + np.random.default_rng(0).uniform(-0.2, 0.2, len(studies))
+    finding = studies["low"] > 0.5
+    scatter = np.random.default_rng(0).uniform(-0.2, 0.2, len(studies))
+    height = -studies["way"].map(ways.index) + scatter
     ax.axvline(0.5, color=GREY, ls="--", lw=1)
-    ax.plot(studies["auc"][~found], height[~found], "o", color=BLUE, ms=4, alpha=0.6, label="interval holds 0.5 or less")
-    ax.plot(studies["auc"][found], height[found], "x", color=ORANGE, ms=5, label="interval above 0.5: a finding")
+    ax.plot(studies["auc"][~finding], height[~finding], "o", color=BLUE, ms=4, alpha=0.6,
+            label="interval holds 0.5 or less")
+    ax.plot(studies["auc"][finding], height[finding], "x", color=ORANGE, ms=5,
+            label="interval above 0.5: a finding")
     ax.set_yticks(-np.arange(len(ways)), ways)
     ax.set(xlabel="reported AUC", xlim=(0, 1.02), title=corpus)
-    ax.figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    legend_below(ax.figure, 2)
     return ax
 
 
 def check_split(answer):
     """No participant is on both sides, and another seed holds out others."""
-    wanted = "expected a function (participants, seed) that returns an array of True (test) and False"
+    wanted = ("expected a function (participants, seed) that returns an array of True (test) and "
+              "False")
     if not callable(answer):
-        return f"{wanted}, this is {type(answer).__name__}; give its name, without brackets behind it."
+        return (f"{wanted}, this is {type(answer).__name__}; "
+                "give its name, without brackets behind it.")
     rng = np.random.default_rng(5)
     people = rng.permutation(np.repeat([f"P-{i:02d}" for i in range(36)], rng.integers(2, 15, 36)))
     mask = answer(people.copy(), 0)
@@ -165,42 +208,49 @@ def check_split(answer):
         return learn.NO_ANSWER
     mask = np.asarray(mask)
     if (mask.dtype.kind in "iuf" and mask.shape != people.shape) or mask.dtype.kind in "US":
-        return f"{wanted}, one a clip; these look like the numbers or names of what is held out: compare with np.isin."
+        return (f"{wanted}, one a clip; these look like the numbers or names of what is held out: "
+                "compare with np.isin.")
     if mask.shape != people.shape or not np.isin(mask, (0, 1)).all():
-        return f"{wanted}, one for each of the {len(people)} clips; this has shape {mask.shape} and type {mask.dtype}."
+        return (f"{wanted}, one for each of the {len(people)} clips; "
+                f"this has shape {mask.shape} and type {mask.dtype}.")
     mask = mask.astype(bool)
     both = np.intersect1d(people[mask], people[~mask])
     if len(both):
-        return (f"{len(both)} of 36 participants have clips on both sides, {both[0]} is one: draw among the participants, "
-                "not among the clips.")
+        return (f"{len(both)} of 36 participants have clips on both sides, {both[0]} is one: "
+                "draw among the participants, not among the clips.")
     share = len(np.unique(people[mask])) / 36
     if abs(share - TEST) > 0.1:
         inverted = " Is it the training set that you marked?" if abs(share - 1 + TEST) < 0.1 else ""
         return f"{share:.0%} of the participants are held out, expected a third.{inverted}"
     if (np.asarray(answer(people.copy(), 0)).astype(bool) != mask).any():
-        return "the same seed holds out other participants the second time: draw with np.random.default_rng(seed)."
+        return ("the same seed holds out other participants the second time: "
+                "draw with np.random.default_rng(seed).")
     if (np.asarray(answer(people.copy(), 1)).astype(bool) == mask).all():
         return "seeds 0 and 1 hold out the same participants: use the seed."
     return None
 
 
 def check_interval(answer):
-    """Whole participants were drawn, as often as chance had it: the interval is as wide as this few people make it."""
+    """Whole participants were drawn, as often as chance had it: the interval is as wide as this few
+    people make it.
+    """
     wanted = "expected a function (participants, y_true, y_pred, seed) that returns (low, high)"
     if not callable(answer):
-        return f"{wanted}, this is {type(answer).__name__}; give its name, without brackets behind it."
+        return (f"{wanted}, this is {type(answer).__name__}; "
+                "give its name, without brackets behind it.")
     rng = np.random.default_rng(11)
     person = np.repeat(np.arange(20), 15)
     truth = np.repeat(np.arange(20) % 2, 15)
     guess = expit(np.repeat(rng.normal(size=20), 15) + 0.4 * truth + 0.3 * rng.normal(size=300))
-    given = answer(np.array([f"P-{p:02d}" for p in person]), truth.copy(), guess.copy(), 3)
-    if given is ...:
+    returned = answer(np.array([f"P-{p:02d}" for p in person]), truth.copy(), guess.copy(), 3)
+    if returned is ...:
         return learn.NO_ANSWER
-    wrong = learn.is_array(given, (2,), "low, high")
+    wrong = learn.is_array(returned, (2,), "low, high")
     if wrong:
-        return (f"{wrong} Leave out draws that hold one class only; they have no AUC." if "not finite" in wrong else
-                f"{wanted}: {wrong}")
-    low, high = learn.as_array(given)
+        if "not finite" in wrong:
+            return f"{wrong} Leave out draws that hold one class only; they have no AUC."
+        return f"{wanted}: {wrong}"
+    low, high = learn.as_array(returned)
     if low > high:
         return "the upper end comes first; return the 2.5th percentile, then the 97.5th."
     drawn = resampled(person, truth, guess)
@@ -209,24 +259,35 @@ def check_interval(answer):
     nearest = min(ends, key=lambda how: np.abs(ends[how] - (low, high)).max())
     if np.abs(ends[nearest] - (low, high)).max() > 0.04:
         expected = "{:.2f} to {:.2f}".format(*ends["participants"])
-        return (f"on hidden scores your interval runs from {low:.2f} to {high:.2f}, expected about {expected}: draw as many "
-                "participants as there are, with replacement, take all clips of each, compute the AUC, repeat a thousand "
-                "times, and take the 2.5th and 97.5th percentile.")
+        return (f"on hidden scores your interval runs from {low:.2f} to {high:.2f}, "
+                f"expected about {expected}: draw as many participants as there are, "
+                "with replacement, take all clips of each, compute the AUC, "
+                "repeat a thousand times, and take the 2.5th and 97.5th percentile.")
     return {"participants": None,
-            "clips": "this is the interval of strangers: you drew clips. Draw participants, and take all clips of each.",
-            "once": "it is somewhat too narrow: who is drawn twice has to count twice (np.isin counts everyone once).",
-            "one deviation": "it holds two thirds of the draws only; 95 % lie between the 2.5th and the 97.5th percentile.",
+            "clips": "this is the interval of strangers: you drew clips. "
+                     "Draw participants, and take all clips of each.",
+            "once": "it is somewhat too narrow: "
+                    "who is drawn twice has to count twice (np.isin counts everyone once).",
+            "one deviation": "it holds two thirds of the draws only; "
+                             "95 % lie between the 2.5th and the 97.5th percentile.",
             }[nearest]
 
 
 def resampled(person, truth, guess, draws=4000):
-    """AUC of bootstrap draws of participants, of clips, and of participants counted once -> dict of (draws,) arrays."""
-    def areas(units, once=False):
-        times = np.random.default_rng(0).multinomial(units.max() + 1, np.full(units.max() + 1, 1 / (units.max() + 1)), draws)
-        times = np.minimum(times, 1) if once else times
-        return metrics.scores(truth, guess, weight=times[:, units].astype(float))["roc_auc"]
+    """AUC of bootstrap draws of participants, of clips, and of participants counted once.
 
-    return {"participants": areas(person), "clips": areas(np.arange(len(person))), "once": areas(person, once=True)}
+    Returns
+    -------
+    dict of (draws,) arrays
+    """
+    def areas(units, once=False):
+        n = units.max() + 1
+        times = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), draws)
+        times = np.minimum(times, 1) if once else times
+        return metrics.roc_auc(truth, guess, times[:, units])
+
+    return {"participants": areas(person), "clips": areas(np.arange(len(person))),
+            "once": areas(person, once=True)}
 
 
 def check_best_of_twenty(answer):
@@ -238,17 +299,20 @@ def check_best_of_twenty(answer):
     if 1 < answer <= 100:
         return f"an AUC lies between 0 and 1; {answer:g} looks like per cent."
     if abs(answer - 0.5) < 0.02:
-        return "that is what one such model reaches on average; which of the twenty would be reported?"
+        return ("that is what one such model reaches on average; "
+                "which of the twenty would be reported?")
     if abs(answer - expected) <= 0.04:
         return None
     if answer < expected:
-        return ("too low: with ten people in each group the AUC of one coin-tosser scatters around 0.5 by about 0.13; how "
-                "many of these does the best of twenty lie above it?")
-    return "too high: even the best of twenty coin-tossing models does not get nearly all of the 100 pairs of people right."
+        return ("too low: with ten people in each group the AUC of one coin-tosser scatters around "
+                "0.5 by about 0.13; how many of these does the best of twenty lie above it?")
+    return ("too high: even the best of twenty coin-tossing models does not get nearly all of the "
+            "100 pairs of people right.")
 
 
 def check_people(answer):
-    """Six times the people, and the best of twenty nothings still looks like a tenth above chance."""
+    """Six times the people, and the best of twenty nothings still looks like a tenth above chance.
+    """
     wrong = learn.is_number(answer, "people")
     if wrong:
         return wrong
@@ -258,7 +322,8 @@ def check_people(answer):
     if answer <= 2000:
         mean = best_by_chance(int(answer), 20, repeats=400)
     if abs(answer - 59) <= 5:
-        return f"this is the number in each group: with {answer:g} people altogether the best is {mean:.2f} on average."
+        return ("this is the number in each group: "
+                f"with {answer:g} people altogether the best is {mean:.2f} on average.")
     if mean is not None and mean > 0.602:
         return f"too few: with {answer:g} people the best of twenty is still {mean:.2f} on average."
     if answer > 130:
@@ -267,11 +332,13 @@ def check_people(answer):
 
 
 def check_too_good(answer):
-    """A rank cannot be known better than the number of people allows, whatever the number of clips."""
+    """A rank cannot be known better than the number of people allows, whatever the number of clips.
+    """
     return learn.is_one_of(answer, "b", {
-        "a": "its interval is as wide as twenty people make it, and an effect was planted here: compare the widths of the "
-             "intervals, not the values.",
+        "a": "its interval is as wide as twenty people make it, and an effect was planted here: "
+             "compare the widths of the intervals, not the values.",
         "c": "it claims nothing: its interval holds 0.5. Compare the widths of the intervals."})
 
 
-CHECKS = {1: check_split, 2: check_interval, 3: check_best_of_twenty, 4: check_people, 5: check_too_good}
+CHECKS = {1: check_split, 2: check_interval, 3: check_best_of_twenty, 4: check_people,
+          5: check_too_good}

@@ -1,7 +1,8 @@
 """STA-DRN: spatial-temporal attention depression recognition network (Pan et al. 2024).
 
-A 3-D residual network for a clip of aligned face crops. In every bottleneck unit the middle convolution is a
-grouped convolution whose output is weighted by temporal attention, spatial attention, or both.
+A 3-D residual network for a clip of aligned face crops. In every bottleneck unit the middle
+convolution is a grouped convolution whose output is weighted by temporal attention, spatial
+attention, or both.
 
 Symbols: N clips, C channels, T frames, H and W pixels, k groups of C/k channels, F base width.
 
@@ -11,11 +12,13 @@ Four variants (in the released code: tanet, sanet, stanet, stanet_af):
     sum               both modules, outputs added     z_s A_s + z_t A_t
     attention_fusion  the paper's main model          (z_s + z_t) A_s A_t
 
-The softmax of an attention map runs over the k groups, not over frames or positions, as in the released code:
-for every frame and position the k weights of a channel add up to one, and their mean is the constant 1/k.
+The softmax of an attention map runs over the k groups, not over frames or positions, as in the
+released code: for every frame and position the k weights of a channel add up to one, and their mean
+is the constant 1/k.
 
-Differs from the released code in speed only: a fused variant computes its two feature convolutions as one, and
-A_s A_t is never stored. Parameters, their names, their order of initialisation and all results are the same.
+Differs from the released code in speed only: a fused variant computes its two feature convolutions
+as one, and A_s A_t is never stored. Parameters, their names, their order of initialisation and all
+results are the same.
 """
 
 import torch
@@ -26,37 +29,49 @@ VARIANTS = ("temporal", "spatial", "sum", "attention_fusion")
 
 
 class Share(nn.Module):
-    """Softmax over the k groups (sigmoid if k = 1). (N, C, …) -> the same. A module, so that it can be recorded."""
+    """Softmax over the k groups (sigmoid if k = 1). (N, C, …) -> the same.
+
+    A module, so that it can be recorded.
+    """
 
     def __init__(self, k):
         super().__init__()
         self.k = k
 
     def forward(self, a):
-        grouped = a.unflatten(1, (self.k, -1))                              # (N, k, C/k, …)
-        return (grouped.softmax(1) if self.k > 1 else grouped.sigmoid()).flatten(1, 2)
+        grouped = a.unflatten(1, (self.k, -1))                  # (N, k, C/k, …)
+        weights = grouped.softmax(1) if self.k > 1 else grouped.sigmoid()
+        return weights.flatten(1, 2)                            # (N, C, …)
 
 
 class Branch(nn.Module):
-    """Feature path and attention of one kind: z = ReLU(BN(grouped conv(x))), A = softmax over groups(conv(mean of z))."""
+    """Feature path and attention of one kind.
+
+    z = ReLU(BN(grouped conv(x))), A = softmax over groups(conv(mean of z)).
+    """
 
     def __init__(self, channels, k, stride, pooled_axes):
         super().__init__()
-        self.pooled_axes = pooled_axes                 # (3, 4): mean over H, W -> weights over T; (2,): the reverse
+        # (3, 4): mean over H, W -> weights over T; (2,): the reverse
+        self.pooled_axes = pooled_axes
         self.group_conv = nn.Conv3d(channels, channels, 3, stride, padding=1, groups=k)
         self.fc = nn.Conv3d(channels, channels, 1, groups=k)
         self.bn = nn.BatchNorm3d(channels)
         self.share = Share(k)
 
     def features(self, x):
-        return F.relu(self.bn(self.group_conv(x)), inplace=True)            # z: (N, C, T, H, W)
+        return F.relu(self.bn(self.group_conv(x)), inplace=True)  # z: (N, C, T, H, W)
 
     def attention(self, z):
-        return self.share(self.fc(z.mean(self.pooled_axes, keepdim=True)))  # A: (N, C, T, 1, 1) or (N, C, 1, H, W)
+        # A: (N, C, T, 1, 1) or (N, C, 1, H, W)
+        return self.share(self.fc(z.mean(self.pooled_axes, keepdim=True)))
 
 
 class Attention(nn.Module):
-    """The grouped attention module in the middle of a unit. (N, C, T, H, W) -> the same, divided by the stride."""
+    """The grouped attention module in the middle of a unit.
+
+    (N, C, T, H, W) -> the same, divided by the stride.
+    """
 
     def __init__(self, channels, k, stride, variant):
         super().__init__()
@@ -81,17 +96,28 @@ class Attention(nn.Module):
 def paired_features(temporal, spatial, x):
     """`features` of two branches that read the same x, from one grouped convolution instead of two.
 
-    Group g of the joint convolution holds group g of both branches, so each value is the sum it was before.
+    Group g of the joint convolution holds group g of both branches, so each value is the sum it was
+    before.
+
+    Parameters
+    ----------
+    x : (N, C, T, H, W)
+
+    Returns
+    -------
+    z_t, z_s : (N, C, T, H, W), divided by the stride
     """
     t, s = temporal.group_conv, spatial.group_conv
     k = temporal.share.k
 
-    def interleave(a, b):                                                   # (C, …), (C, …) -> (2C, …), by group
-        return torch.stack((a.unflatten(0, (k, -1)), b.unflatten(0, (k, -1))), 1).flatten(0, 2)
+    def interleave(a, b):  # (C, …), (C, …) -> (2C, …), by group
+        a, b = a.unflatten(0, (k, -1)), b.unflatten(0, (k, -1))  # (k, C/k, …) each
+        return torch.stack((a, b), 1).flatten(0, 2)             # (k, 2, C/k, …) -> (2C, …)
 
-    z = F.conv3d(x, interleave(t.weight, s.weight), interleave(t.bias, s.bias), t.stride, t.padding, groups=k)
-    z = z.unflatten(1, (k, 2, -1))                                          # (N, k, 2, C/k, T, H, W)
-    z_t, z_s = z[:, :, 0].flatten(1, 2), z[:, :, 1].flatten(1, 2)
+    z = F.conv3d(x, interleave(t.weight, s.weight), interleave(t.bias, s.bias), t.stride, t.padding,
+                 groups=k)
+    z = z.unflatten(1, (k, 2, -1))                              # (N, k, 2, C/k, T, H, W)
+    z_t, z_s = z[:, :, 0].flatten(1, 2), z[:, :, 1].flatten(1, 2)  # (N, C, T, H, W) each
     return F.relu(temporal.bn(z_t), inplace=True), F.relu(spatial.bn(z_s), inplace=True)
 
 
@@ -118,18 +144,30 @@ class Unit(nn.Module):
 class STADRN(nn.Module):
     """Clips (N, C, T, H, W), normalised, -> scores (N, outputs), linear.
 
-    variant: one of VARIANTS; k: groups of every attention module; units: per stage, multiplied by k as in the
-    released code (so k changes the depth too); features: base width F; stem_features: channels of the stem (64 in
-    the released code, whatever F is); width_multiplier, width_per_group: the released `groups`, `width_per_group`.
-    Raises ValueError for an unknown variant or a width that k does not divide. Released size: the defaults.
+    Parameters
+    ----------
+    variant : one of VARIANTS
+    k : groups of every attention module
+    units : per stage, multiplied by k as in the released code (so k changes the depth too)
+    features : base width F
+    stem_features : channels of the stem (64 in the released code, whatever F is)
+    width_multiplier, width_per_group : the released `groups`, `width_per_group`
+        The defaults are the released size.
+
+    Raises
+    ------
+    ValueError
+        For an unknown variant or a width that k does not divide.
     """
 
-    def __init__(self, variant="attention_fusion", k=2, units=(2, 2, 2, 2), features=16, stem_features=64,
-                 in_channels=3, outputs=1, dropout=0.0, width_multiplier=1, width_per_group=64):
+    def __init__(self, variant="attention_fusion", k=2, units=(2, 2, 2, 2), features=16,
+                 stem_features=64, in_channels=3, outputs=1, dropout=0.0, width_multiplier=1,
+                 width_per_group=64):
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"variant {variant!r}: choose one of {', '.join(VARIANTS)}.")
-        self.conv_1 = nn.Conv3d(in_channels, stem_features, 7, stride=(1, 2, 2), padding=3, bias=False)
+        self.conv_1 = nn.Conv3d(in_channels, stem_features, 7, stride=(1, 2, 2), padding=3,
+                                bias=False)
         self.bn1 = nn.BatchNorm3d(stem_features)
         self.pool = nn.MaxPool3d(3, stride=(1, 2, 2), padding=1)
         channels = stem_features
@@ -142,8 +180,8 @@ class STADRN(nn.Module):
             stride = 2 if stage else 1
             shortcut = None
             if stride != 1 or channels != 4 * planes:
-                shortcut = nn.Sequential(nn.Conv3d(channels, 4 * planes, 3, stride, padding=1, bias=False),
-                                         nn.BatchNorm3d(4 * planes))
+                shortcut = nn.Sequential(nn.Conv3d(channels, 4 * planes, 3, stride, padding=1,
+                                                   bias=False), nn.BatchNorm3d(4 * planes))
             stack = []
             for unit in range(count * k):
                 first = unit == 0
@@ -155,14 +193,14 @@ class STADRN(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(channels, outputs)
         for module in self.modules():
-            if isinstance(module, nn.Conv3d):                               # He et al. 2015, fan out
+            if isinstance(module, nn.Conv3d):                   # He et al. 2015, fan out
                 fan_out = module.out_channels * module.weight[0, 0].numel()
                 nn.init.normal_(module.weight, 0, (2 / fan_out) ** 0.5)
 
     def forward_features(self, clips):
-        """Clips (N, C, T, H, W) -> embedding (N, 32 F): stem, stages, mean over what is left of T, H and W."""
-        x = self.pool(F.relu(self.bn1(self.conv_1(clips)), inplace=True))   # (N, 64, T, H/4, W/4)
-        for stage in range(self.stages):                                    # T, H, W halve in each stage but the first
+        """Clips (N, C, T, H, W) -> embedding (N, 32 F), a mean over what is left of T, H, W."""
+        x = self.pool(F.relu(self.bn1(self.conv_1(clips)), inplace=True))  # (N, 64, T, H/4, W/4)
+        for stage in range(self.stages):  # T, H, W halve in each stage but the first
             x = getattr(self, f"layer_{stage + 1}")(x)
         return x.mean((2, 3, 4))
 
@@ -171,20 +209,39 @@ class STADRN(nn.Module):
 
 
 def evaluation_clips(frames, length):
-    """Clips that cover a video evenly: frame indices (clips, length). frames: how many are left after subsampling.
+    """Clips that cover a video evenly, by the released rule.
 
-    Shorter videos repeat frames; longer ones give ceil(frames / length) clips with even overlap (released rule).
+    Shorter videos repeat frames; longer ones give ceil(frames / length) clips with even overlap.
+
+    Parameters
+    ----------
+    frames : how many are left after subsampling
+    length : frames of a clip
+
+    Returns
+    -------
+    Frame indices (clips, length)
     """
     if frames <= length:
         return [[i * frames // length for i in range(length)]]
     clips = -(-frames // length)
-    return [list(range(start, start + length)) for start in (i * (frames - length) // (clips - 1) for i in range(clips))]
+    return [list(range(start, start + length))
+            for start in (i * (frames - length) // (clips - 1) for i in range(clips))]
 
 
 def training_clip(frames, length, rng, last_start=True):
-    """One random clip: frame indices (length,). rng: NumPy Generator or RandomState.
+    """One random clip.
 
-    last_start: also draw the last possible start, which the released code never does.
+    Parameters
+    ----------
+    frames : how many are left after subsampling
+    length : frames of a clip
+    rng : NumPy Generator or RandomState
+    last_start : also draw the last possible start, which the released code never does
+
+    Returns
+    -------
+    Frame indices (length,)
     """
     if frames <= length:
         return evaluation_clips(frames, length)[0]
@@ -194,19 +251,23 @@ def training_clip(frames, length, rng, last_start=True):
 
 
 def score_of_video(clip_scores, chunk=None):
-    """Score of a video from its clips' scores (clips,): their plain mean, or the authors' mean of chunk means.
+    """Score of a video: the plain mean of its clips' scores, or the authors' mean of chunk means.
 
-    chunk: 5 in the authors' validation, 10 in their test; clips of an incomplete last chunk weigh more.
+    Parameters
+    ----------
+    clip_scores : (clips,)
+    chunk : clips of a chunk: 5 in the authors' validation, 10 in their test
+        Clips of an incomplete last chunk weigh more.
     """
     scores = torch.as_tensor(clip_scores, dtype=torch.float64)
     chunks = scores.split(chunk or len(scores))
-    return float(torch.stack([c.mean() for c in chunks]).mean())
+    return float(torch.stack([c.mean() for c in chunks]).mean())  # of (chunks,)
 
 
 def released_loss(outputs, targets):
     """Loss of the newer released script: MSE + smooth L1 on targets in 0..1. (N,), (N,) -> scalar.
 
-    The script divides it by 10, the number of batches it accumulates. Where every error is below 1 this is 1.5 MSE: the
-    smooth L1 adds nothing.
+    The script divides it by 10, the number of batches it accumulates. Where every error is below 1
+    this is 1.5 MSE: the smooth L1 adds nothing.
     """
     return F.mse_loss(outputs, targets) + F.smooth_l1_loss(outputs, targets)

@@ -6,7 +6,7 @@ from depnb.papers.cards import cards
 
 
 def room(name):
-    """The module of a paper, by its name: `Parameters` of its chapter, `Paper` for the pages of evidence."""
+    """The module of a paper, by its name: `Parameters` and `Paper`."""
     if name not in cards():
         raise ValueError(f"paper {name!r}: choose {', '.join(cards())}.")
     return importlib.import_module(f"depnb.papers.{name}")

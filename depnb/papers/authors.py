@@ -70,24 +70,28 @@ def run_weights(paper, path, page="chapter"):
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"checkpoint {path}: is not there. Give a run's folder, its {WEIGHTS} or an "
-                                "authors' file.")
+        raise FileNotFoundError(f"checkpoint {path}: is not there. "
+                                f"Give a run's folder, its {WEIGHTS} or an authors' file.")
     if path.is_dir() and not (path / WEIGHTS).is_file():
-        raise FileNotFoundError(f"checkpoint {path}: a folder without {WEIGHTS}. Give the folder of a run that "
-                                f"trained, its {WEIGHTS} or an authors' file.")
+        raise FileNotFoundError(f"checkpoint {path}: a folder without {WEIGHTS}. Give the folder "
+                                f"of a run that trained, its {WEIGHTS} or an authors' file.")
     path = path / WEIGHTS if path.is_dir() else path
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
         theirs = about.get("paper", about.get("model"))
-    except Exception as error:      # safetensors raises its own type for anything that is not its format
-        raise ValueError(f"checkpoint {path}: no weights of a run can be read from it ({type(error).__name__}). "
+    # safetensors raises its own type for anything that is not its format
+    except Exception as error:
+        raise ValueError(f"checkpoint {path}: "
+                         f"no weights of a run can be read from it ({type(error).__name__}). "
                          f"Give a run's folder, its {WEIGHTS} or an authors' file.") from None
     titles = {name: card.title for name, card in cards().items()}
     if theirs in titles and theirs != paper:
-        asked, remedy = ((f"this is the chapter on {titles[paper]}", f"Give it to notebooks/{theirs}.ipynb")
+        asked, remedy = ((f"this is the chapter on {titles[paper]}",
+                          f"Give it to notebooks/{theirs}.ipynb")
                          if page == "chapter" else (f"paper is {paper}", f"Set paper to {theirs}"))
-        raise ValueError(f"checkpoint {path}: is of {titles[theirs]}, {asked}. {remedy}, or give another one here.")
+        raise ValueError(f"checkpoint {path}: is of {titles[theirs]}, {asked}. "
+                         f"{remedy}, or give another one here.")
     return path
 
 
@@ -108,8 +112,8 @@ def read(paper, p, run):
     Raises
     ------
     FileNotFoundError, ValueError
-        As `weights.read_model` and `run_weights`; and for parameters with which the answers would mean nothing, or a
-        finished run of another file.
+        As `weights.read_model` and `run_weights`; and for parameters with which the answers would
+        mean nothing, or a finished run of another file.
     """
     if not p["checkpoint"]:
         return None, None

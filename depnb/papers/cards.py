@@ -1,4 +1,6 @@
-"""What each paper is, from params/<paper>/card.yaml: read by the workflow, the pages of evidence, the ledger."""
+"""What each paper is, from params/<paper>/card.yaml: read by the workflow, the pages of evidence,
+the ledger.
+"""
 
 from functools import cache
 from typing import Literal
@@ -31,20 +33,26 @@ class Card(BaseModel):
     order: int
     title: str
     cite: str
+    called: str = ""                          # in the table of the first page; the title, if empty
+    claimed: str                              # who claims what, where: first of its chapter
+    finding: str = ""                         # what came out of it, in a sentence, with its source
     input: str
+    answer: str
     task: Literal["binary", "severity", "items"]
     unit: str
     modalities: tuple[str, ...]
     corpora: tuple[str, ...]
     as_published: tuple[Literal["clips", "shared", "test", "restarts"], ...]
     metrics: dict[str, str]
-    counted: str
     tables: list[Table]
 
 
 @cache
 def cards():
-    """Name of every paper -> its Card, in the order of the chapters. Raises ValueError for a card with a wrong entry."""
+    """Name of every paper -> its Card, in the order of the chapters.
+
+    Raises ValueError for a card with a wrong entry.
+    """
     files = sorted(located("params").glob("*/card.yaml"))
     read = {file.parent.name: Card(**yaml.safe_load(file.read_text())) for file in files}
     return dict(sorted(read.items(), key=lambda entry: entry[1].order))

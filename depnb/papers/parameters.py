@@ -1,7 +1,9 @@
-"""Parameters of a page, typed: what a value may be is said once, and checked before anything is simulated or loaded.
+"""Parameters of a page, typed: what a value may be is said once, and checked before anything is
+simulated or loaded.
 
-A notebook's parameters cell names, explains and defaults them; the model of its page, `Parameters` in `papers/<paper>.py`
-and `evidence/pages.py`, says what each may be. A test holds the two against each other.
+A notebook's parameters cell names, explains and defaults them; the model of its page, `Parameters`
+in `papers/<paper>.py` and `evidence/pages.py`, says what each may be. A test holds the two against
+each other.
 """
 
 import ast
@@ -10,8 +12,19 @@ import re
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
+from depnb.corpora.simulated import LARGEST, checked_effect
+
+# Of an annotation that papermill, which knows no |, can list.
+KINDS = {"float or str": (float, str)}
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(gt=0)]
@@ -21,8 +34,21 @@ Fold = Annotated[int, Field(ge=-1, le=3)]               # of four; -1: the offic
 Protocol = Literal["clean", "as_published"]
 
 
+def _effect(value):
+    """Numbers are no text on a page, "1" neither."""
+    if isinstance(value, str) and value != "literature":
+        raise ValueError(f"expected a number from 0 to {LARGEST:g}, or literature.")
+    return checked_effect(value)
+
+
+Effect = Annotated[float | str, AfterValidator(_effect)]
+
+
 class Parameters(BaseModel):
-    """What a page may be given. Values are those of the notebook's cell; nothing is converted but int to float."""
+    """What a page may be given.
+
+    Values are those of the notebook's cell; nothing is converted but int to float.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -30,7 +56,8 @@ class Parameters(BaseModel):
     @classmethod
     def _is_there(cls, device):
         if device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("PyTorch sees no CUDA device on this machine. Choose cpu, or leave it at auto.")
+            raise ValueError("PyTorch sees no CUDA device on this machine. "
+                             "Choose cpu, or leave it at auto.")
         return device
 
     @field_validator("workers", check_fields=False)
@@ -48,7 +75,7 @@ class Chapter(Parameters):
     cache_dir: str
     run_dir: str
     simulated_participants: Positive
-    simulated_effect: NotNegative
+    simulated_effect: Effect
     simulated_seed: Count
     protocol: Protocol
     epochs: Positive
@@ -81,13 +108,15 @@ def read(namespace, model=None):
     for name in injected(namespace.get("In", [])):
         if name not in declared:
             near = difflib.get_close_matches(name, declared, 1)
-            raise ValueError(f"unknown parameter {name!r}" + (f"; did you mean {near[0]!r}?" if near else ".")
-                             + f" Known: {', '.join(declared)}.")
+            raise ValueError(f"unknown parameter {name!r}"
+                             + (f"; did you mean {near[0]!r}?" if near else ".") + " Known: "
+                             f"{', '.join(declared)}.")
     values = {name: namespace[name] for name in declared}
     for name, kind in declared.items():
-        if kind is float and type(values[name]) is int:
+        kinds = KINDS.get(kind, (kind,))
+        if float in kinds and type(values[name]) is int:
             values[name] = namespace[name] = float(values[name])
-        if type(values[name]) is not kind:
+        if type(values[name]) not in kinds:
             raise ValueError(wrong_type(name, kind, values[name]))
     if model:
         check(model, values)
@@ -97,7 +126,8 @@ def read(namespace, model=None):
 def injected(cells):
     """Names that papermill set in a notebook. cells: sources of the cells that ran."""
     trees = [ast.parse(cell) for cell in cells if cell.startswith("# Parameters")]
-    return [target.id for tree in trees for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    return [target.id for tree in trees for node in tree.body if isinstance(node, ast.Assign)
+            for target in node.targets]
 
 
 def wrong_type(name, kind, value):
@@ -105,11 +135,15 @@ def wrong_type(name, kind, value):
     hint = ""
     if kind is float and isinstance(value, str) and re.fullmatch(r"[-+]?\d+e[-+]?\d+", value):
         hint = " YAML reads it as text; write it with a point, as in 5.0e-3."
-    return f"parameter {name}: expected {kind.__name__}, got {value!r} ({type(value).__name__}).{hint}"
+    expected = kind if kind in KINDS else kind.__name__
+    return (f"parameter {name}: expected {expected}, "
+            f"got {value!r} ({type(value).__name__}).{hint}")
 
 
 def check(model, values):
-    """Raise ValueError, in one sentence, when a model of parameters does not take these values (a mapping by name)."""
+    """Raise ValueError, in one sentence, when a model of parameters does not take these values (a
+    mapping by name).
+    """
     try:
         model(**values)
     except ValidationError as error:
@@ -123,9 +157,10 @@ def sentence(error):
     if error["type"] == "literal_error":                    # pydantic says 'a', 'b' or 'c'
         choices = context["expected"].replace("'", "")
         return f"parameter {where}: {value!r}; choose {choices}."
-    bounds = {"greater_than": "more than {gt:g}", "greater_than_equal": "{ge:g} or more", "less_than": "less than {lt:g}",
-              "less_than_equal": "at most {le:g}"}
+    bounds = {"greater_than": "more than {gt:g}", "greater_than_equal": "{ge:g} or more",
+              "less_than": "less than {lt:g}", "less_than_equal": "at most {le:g}"}
     if error["type"] in bounds:
         return f"parameter {where}: {value!r}; expected {bounds[error['type']].format(**context)}."
-    message = str(context["error"]) if "error" in context else f"{error['msg'][0].lower()}{error['msg'][1:]}."
+    message = (str(context["error"]) if "error" in context
+               else f"{error['msg'][0].lower()}{error['msg'][1:]}.")
     return f"parameter {where}: {value!r}; {message}" if where else f"parameter {message}"

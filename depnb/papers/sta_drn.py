@@ -1,7 +1,8 @@
 """STA-DRN: BDI-II from clips of aligned faces."""
 
-import warnings
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -10,15 +11,18 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from pydantic import Field
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-with warnings.catch_warnings():         # captum asks for tqdm's notebook bars, which warn where ipywidgets is missing
-    warnings.simplefilter("ignore")
 from depnb.corpora.corpus import BDI2
 from depnb.features import clips, damage, face, store
+from depnb.files import located
 from depnb.models import sta_drn
 from depnb.papers import paper, parameters
 from depnb.papers.parameters import Fold, NotNegative, Positive
-from depnb.scores import explain
+from depnb.scores import explain, report
+from depnb.scores.metrics import regression
 
 
 class Parameters(parameters.Chapter):
@@ -50,7 +54,10 @@ class Parameters(parameters.Chapter):
 
 @dataclass(frozen=True)
 class LabelScale:
-    """Scores to network targets and back: target = (score - shift) / unit; decoded scores stay in [low, high]."""
+    """Scores to network targets and back: target = (score - shift) / unit.
+
+    Decoded scores stay in [low, high].
+    """
 
     shift: float
     unit: float
@@ -59,12 +66,13 @@ class LabelScale:
 
     @classmethod
     def standardised(cls, train_scores, scale):
-        """Targets with mean 0 and standard deviation 1 on the training set: an output of 0 is the mean predictor."""
-        return cls(float(np.mean(train_scores)), float(np.std(train_scores)) or 1.0, scale.low, scale.high)
+        """Targets with mean 0 and deviation 1 in training: an output of 0 is the mean predictor."""
+        spread = float(np.std(train_scores)) or 1.0
+        return cls(float(np.mean(train_scores)), spread, scale.low, scale.high)
 
     @classmethod
     def share(cls, scale):
-        """Targets as shares of the scale, decoded as the STA-DRN authors do: 63 max(0, output), no upper bound."""
+        """Shares of the scale, decoded as the authors do: 63 max(0, output), no upper bound."""
         return cls(0.0, float(scale.high), scale.low, float("inf"))
 
     def encode(self, scores):
@@ -77,15 +85,15 @@ class LabelScale:
 def outputs_of_clips(model, recordings, batch_size, device="cpu"):
     """The network's output for every clip of every recording -> list of (clips,) arrays.
 
-    recordings: iterable of (clips, C, T, H, W) tensors; clips of several recordings share a forward pass.
+    recordings: iterable of (clips, C, T, H, W) tensors; clips of several share a forward pass.
     """
-    found, waiting, lengths = [], [], []
+    outputs, waiting, lengths = [], [], []
     model.eval()
 
     def flush(count):
         batch, rest = torch.cat(waiting).split([count, sum(map(len, waiting)) - count])
         waiting[:] = [rest] if len(rest) else []
-        found.append(model(batch.to(device)).float().cpu()[:, 0])
+        outputs.append(model(batch.to(device)).float().cpu()[:, 0])
 
     with torch.inference_mode():
         for clips in recordings:
@@ -95,37 +103,77 @@ def outputs_of_clips(model, recordings, batch_size, device="cpu"):
                 flush(batch_size)
         if waiting:
             flush(sum(map(len, waiting)))
-    return [part.numpy() for part in torch.cat(found).split(lengths)]
+    return [part.numpy() for part in torch.cat(outputs).split(lengths)]
 
 
-def read_epoch_logs(folder):
-    """Logs published by others: CSV files of epoch, MAE, RMSE, with or without a header -> dict name -> table."""
-    logs = {}
-    for file in sorted(folder.glob("*.csv")):
-        log = pd.read_csv(file, names=["epoch", "mae", "rmse"])
-        log = log.apply(pd.to_numeric, errors="coerce").dropna()        # drops the header line
-        logs[file.stem.removeprefix("training_log_")] = log.set_index("epoch")
-    if not logs:
-        raise FileNotFoundError(f"{folder}: no CSV file. Expected logs of epoch, MAE and RMSE; restore them from git.")
-    return logs
+def parameters_of(**sizes):
+    """Number of parameters of a network of these sizes; its weights take no memory."""
+    with torch.device("meta"):
+        return sum(p.numel() for p in sta_drn.STADRN(**sizes).parameters())
+
+
+def steps(module, x):
+    """What flows through an attention module, step by step -> symbol: tensor, in order.
+
+    x : (N, C, T, H, W)
+        With both branches the last step before `out` are the two that are recombined.
+    """
+    of = {"x": x}
+    for kind in ("temporal", "spatial"):
+        if hasattr(module, kind):
+            branch, letter = getattr(module, kind), kind[0]
+            of[f"z_{letter}"] = branch.features(x)                          # (N, C, T, H, W)
+            # (N, C, T, 1, 1) or (N, C, 1, H, W)
+            of[f"A_{letter}"] = branch.attention(of[f"z_{letter}"])
+    if module.variant == "attention_fusion":
+        of |= {"z_s + z_t": of["z_s"] + of["z_t"], "A_t A_s": of["A_t"] * of["A_s"]}
+    elif module.variant == "sum":
+        of |= {"z_t A_t": of["z_t"] * of["A_t"], "z_s A_s": of["z_s"] * of["A_s"]}
+    return of | {"out": module(x)}
+
+
+def flow(network, clips):
+    """From clips through the stem and the attention module of the first unit -> as `steps`.
+
+    network : STADRN in eval mode; clips : (N, 3, T, H, W)
+    """
+    unit = network.layer_1[0]
+    with torch.inference_mode():
+        stem = network.pool(F.relu(network.bn1(network.conv_1(clips))))
+        return {"clip": clips} | steps(unit.conv2, F.relu(unit.bn1(unit.conv1(stem))))
+
+
+def shapes(network, clips):
+    """What each stage of a network makes of clips -> table of a row a stage."""
+    with explain.record(network, "pool", "layer_?") as outputs, torch.inference_mode():
+        network(clips)
+    stages = {"clip": clips, "stem": outputs["pool"]}
+    stages |= {f"stage {name[-1]}": x for name, x in outputs.items() if name != "pool"}
+    return pd.DataFrame({"channels, frames, height, width": {
+        name: str(tuple(x.shape[1:])) for name, x in stages.items()}})
 
 
 def unit_attention(model, clips, unit, k, group=None):
-    """Attention of one unit of STA-DRN, averaged over channels, temporal times spatial -> (N, T, H, W).
+    """Attention of one unit, averaged over channels, temporal times spatial -> (N, T, H, W).
 
-    unit: name such as "layer_1.0"; group: 0..k-1, or None for the mean over the groups (a constant, by construction).
+    unit: name such as "layer_1.0"; group: 0..k-1, or None for the mean over the groups (a constant,
+    by construction).
     """
     with explain.record(model, f"{unit}.conv2.*share") as maps, torch.inference_mode():
         model(clips)
     product = 1.0
     for weights in maps.values():
-        by_group = weights.unflatten(1, (k, -1)).mean(2)                    # (N, k, T, 1, 1) or (N, k, 1, H, W)
-        product = product * (by_group.mean(1, keepdim=True) if group is None else by_group[:, group:group + 1])
+        by_group = weights.unflatten(1, (k, -1)).mean(2)    # (N, k, T, 1, 1) or (N, k, 1, H, W)
+        one = by_group.mean(1, keepdim=True) if group is None else by_group[:, group:group + 1]
+        product = product * one
     return F.interpolate(product, clips.shape[2:], mode="nearest")[:, 0]
 
 
 def region(landmarks, indices, size, radius=0.06):
-    """Pixels near any of the given landmarks. landmarks (T, 68, 2) in the unit square -> (T, size, size) bool."""
+    """Pixels near any of some landmarks -> (T, size, size) bool.
+
+    landmarks: (T, 68, 2) in the unit square; indices: which of the 68
+    """
     centres = (np.arange(size) + 0.5) / size
     x, y = np.meshgrid(centres, centres)
     points = landmarks[:, indices]                                          # (T, P, 2)
@@ -133,85 +181,274 @@ def region(landmarks, indices, size, radius=0.06):
     return distance.min(1) < radius
 
 
+SIZES = ("variant", "k", "units", "features", "stem_features")
+CHUNKS = {"validation": 5, "test": 10}      # clips that the authors' scripts average at a time
+
+
 class Paper(paper.Paper):
-    """STA-DRN: clips of aligned face crops; BDI-II, standardised on the training participants; smooth L1."""
+    """Clips of face crops; a unit is a video, of which a network sees some seconds at once."""
 
-    name, shows = "sta_drn", "face"
-    pieces = MappingProxyType({"clips": (3, 4, 12, 12)})         # occluded at once, without the batch
-    optimiser = "adamw"
+    name, shows, Parameters = "sta_drn", "face", Parameters
+    pieces = MappingProxyType({"clips": (3, 4, 12, 12)})
+    optimiser, stated = "adamw", "model"     # without decay AdamW is Adam
+    files_end_in = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 
-    def __init__(self, root, cache, people=None, workers=1, hurt=None):
-        super().__init__()
-        data, rows, files = paper.opened(self.layout, root, people, cache)
-        tracks, problems = store.extract(files, face.track, cache, workers=workers, frame_step=self.p.frame_step)
-        each = {name: {"alignment": track["alignment"]} for name, track in tracks.items()}
-        crops, more = store.extract({name: files[name] for name in tracks}, face.crop, cache, workers=workers, each=each,
-                                    frame_step=self.p.frame_step, size=self.p.image_size)
-        data.exclude(problems | more)
-        self.table, self.tracks = paper.unit_table(rows, dict.fromkeys(crops, 1)), tracks
-        level, (kind, _, seed, _) = paper.hurt_levels(rows, hurt), hurt or paper.NOTHING
-        self.crops = [damage.pictures(np.asarray(crops[r]["crops"]), kind, level[r], paper.generator(seed, r))
-                      for r in self.table["recording"]]
-        self.statistics = np.stack([face.expression_statistics(tracks[r]["landmarks"], tracks[r]["gaze"],
-                                                               tracks[r]["head_pose"]) for r in self.table["recording"]])
+    def features(self, corpus, split=None):
+        self.aligned = corpus.aligned
+        return super().features(corpus, split)
 
-    def prepare(self, rows, people):
-        scores = self.of("bdi2", people)[rows]
-        return scores.mean(), scores.std()
+    aligned = False                     # a folder of crops: nothing to find, only to resize
 
-    def inputs(self, rows, prepared, rng=None):
-        chosen = []
-        for row in rows:
-            frames = self.crops[row]
-            if rng is None:
-                chosen.append(frames[self.shown(row)])
-                continue
-            kept = frames[int(rng.integers(self.p.clip_stride))::self.p.clip_stride]
-            clip = kept[sta_drn.training_clip(len(kept), self.p.clip_frames, rng)]
-            chosen.append(clip[:, :, ::-1] if rng.random() < 0.5 else clip)
-        return {"clips": clips.to_input(np.stack(chosen), self.p.normalise)}
+    def extract(self, files, hurt=None):
+        p, cache = self.p, located(self.p.cache_dir)
+        if self.aligned:
+            crops, problems = store.extract(files, face.resize, cache, workers=p.workers,
+                                            frame_step=p.frame_step, size=p.image_size)
+            tracks = {}
+        else:
+            crops, tracks, problems = face.extract(files, cache, p.workers, p.frame_step,
+                                                   p.image_size, p.crop)
+        remarks = face.remarks(crops, tracks, (p.clip_frames - 1) * p.clip_stride + 1)
+        arrays = {name: {"crops": a["crops"], "track": tracks.get(name)}
+                  for name, a in crops.items()}
+        if hurt:
+            what, level = hurt
+            for name, a in arrays.items():
+                a["crops"] = damage.pictures(np.asarray(a["crops"]), what.kind, level[name],
+                                             paper.generator(what.seed, name))
+        return arrays, problems, remarks
 
-    def shown(self, row):
-        """Which of a unit's crops its evaluation clip holds -> (frames,) int."""
-        kept = np.arange(len(self.crops[row]))[::self.p.clip_stride]
-        return kept[sta_drn.evaluation_clips(len(kept), self.p.clip_frames)[0]]
+    def recorded(self, corpus, units, row, frames):
+        """Frames of a video as recorded, and where landmarks lie -> list, (n, 68, 2) or None.
 
-    def build(self):
+        frames : slice of those that are used
+        """
+        recording = units.table["recording"].iloc[row]
+        session, part = recording.split("/")
+        used = [*islice(corpus[session].frames(part, self.p.frame_step), frames.start, frames.stop,
+                        frames.step)]
+        track = units.data["tracks"].get(recording)
+        return used, None if track is None else track["landmarks"][frames]
+
+    def units(self, arrays, rows):
+        table = paper.unit_table(rows, dict.fromkeys(arrays, 1))
+        names = list(table["recording"])
+        tracks = {name: arrays[name]["track"] for name in names if arrays[name]["track"]}
+        measured = [face.expression_statistics(*(tracks[name][key] for key in (
+            "landmarks", "gaze", "head_pose"))) for name in names if tracks]
+        return paper.Units(table, {"crops": [arrays[name]["crops"] for name in names],
+                                   "tracks": tracks,
+                                   "statistics": np.stack(measured) if measured else None})
+
+    def prepare(self, units, rows=()):
+        scale = LabelScale.share(BDI2)
+        if self.p.target == "standardised":
+            scale = LabelScale.standardised(units.table["score"].iloc[rows], BDI2)
+        return super().prepare(units, rows) | {"shift": scale.shift, "unit": scale.unit}
+
+    def scale(self, state):
+        """Scores of the questionnaire to targets and back."""
+        high = np.inf if self.p.target == "share" else BDI2.high
+        return LabelScale(state["shift"], state["unit"], BDI2.low, high)
+
+    def target(self, units, rows, state):
+        scores = self.scale(state).encode(units.table["score"].to_numpy()[rows])
+        return torch.as_tensor(scores, dtype=torch.float32)
+
+    def batches(self, units, rows, state, seed=None):
+        """One random clip of every video an epoch."""
         p = self.p
-        network = sta_drn.STADRN(p.variant, p.k, p.units, p.features, p.stem_features)
-        network = network.to(memory_format=torch.channels_last_3d)
-        with torch.no_grad():
-            network.fc.bias.zero_()
-            network.fc.weight.mul_(0.1)
+
+        def choose(frames, rng):
+            """The frames of one training clip."""
+            return sta_drn.training_clip(frames, p.clip_frames, rng,
+                                         last_start=p.protocol == "clean")
+
+        scale = self.scale(state)
+        batches = clips.ClipBatches(
+            [units.data["crops"][row] for row in rows],
+            scale.encode(units.table["score"].to_numpy()[rows]), choose, p.batch_size,
+            p.seed if seed is None else seed, p.clip_stride, p.colour_jitter,
+            normalise=p.normalise, noise=p.label_noise / scale.unit)
+        return paper.Ready(batches, lambda batch: ({"clips": batch[0]}, batch[1]))
+
+    def clips_of(self, frames):
+        """Frames of every evaluation clip, of so many crops -> (clips, clip_frames) int."""
+        strided = np.arange(frames)[::self.p.clip_stride]
+        return strided[np.array(sta_drn.evaluation_clips(len(strided), self.p.clip_frames))]
+
+    def first_clip(self, units, row):
+        """Frames of the first clip of a video, which evidence and explanations look at."""
+        return self.clips_of(len(units.data["crops"][row]))[0]
+
+    def inputs(self, units, rows, state):
+        first = np.stack([units.data["crops"][row][self.first_clip(units, row)] for row in rows])
+        return {"clips": clips.to_input(first, self.p.normalise)}
+
+    def sizes(self, units):
+        return {name: getattr(self.p, name) for name in SIZES}
+
+    def build(self, state):
+        network = sta_drn.STADRN(**state["sizes"]).to(memory_format=torch.channels_last_3d)
+        if self.p.target == "standardised":         # begins near the mean predictor
+            with torch.no_grad():
+                network.fc.bias.zero_()
+                network.fc.weight.mul_(0.1)
         return network
 
-    def targets(self, people, prepared):
-        mean, sd = prepared
-        return torch.tensor((self.of("bdi2", people) - mean) / sd, dtype=torch.float32)
+    def loss(self, network, batch):
+        inputs, target = batch
+        outputs = network(inputs["clips"])[:, 0]
+        if self.p.target == "share":
+            return sta_drn.released_loss(outputs, target)
+        return F.smooth_l1_loss(outputs, target)
 
-    def loss(self, network, inputs, target):
-        return F.smooth_l1_loss(network(inputs["clips"])[:, 0], target)
+    def scores(self, network, inputs, state):
+        return network(inputs["clips"])[:, 0].float().cpu().numpy()
 
-    def score(self, network, inputs, prepared):
-        return network(inputs["clips"])[:, 0].float().numpy()
+    def decoded(self, scores, state):
+        return self.scale(state).decode(scores)
 
-    def error(self, scores, rows, people, prepared):
-        """Mean absolute error in points of the BDI-II."""
-        mean, sd = prepared
-        guess = paper.by_participant(self.table.iloc[rows], np.clip(mean + sd * scores, BDI2.low, BDI2.high))
-        return float((guess - people["bdi2"].reindex(guess.index)).abs().mean())
+    def scores_of_videos(self, network, units, rows, state, chunk=None):
+        """Mean score of all clips of every video -> list of scores, list of numbers of clips.
 
-    def planted(self, data, rows):
+        chunk: clips that are averaged at a time, as the authors' scripts do.
+        """
+        p, device = self.p, next(network.parameters()).device
+        outputs = outputs_of_clips(network, (clips.to_input(
+            np.stack([frames[clip] for clip in self.clips_of(len(frames))]), p.normalise)
+            for frames in (units.data["crops"][row] for row in rows)), p.batch_size, device)
+        scale = self.scale(state)
+        return ([sta_drn.score_of_video(scale.decode(of_clips), chunk) for of_clips in outputs],
+                list(map(len, outputs)))
+
+    def predictions(self, network, units, rows, state):
+        table = units.table.iloc[rows].reset_index(drop=True)
+        published = self.p.protocol == "as_published" and len(table)
+        chunk = CHUNKS.get(table["split"].iloc[0]) if published else None
+        return self.told(table, self.scores_of_videos(network, units, rows, state, chunk)[0])
+
+    def told(self, table, guess):
+        known = table.rename(columns={"score": "y_true"}).assign(y_pred=guess)
+        names = ("participant", "session", "part", "split", "y_true", "y_pred")
+        return known[[name for name in names if name in known]]
+
+    def measures(self, predictions):
+        if self.p.protocol == "clean":
+            predictions = report.scores_by_participant(predictions)
+        return regression(predictions["y_true"], predictions["y_pred"])
+
+    def train_mean(self, units):
+        """Mean score of the training sessions: what the mean predictor says."""
+        train = units.table[units.table["split"] == "train"]
+        return train.drop_duplicates("session")["score"].mean()
+
+    def constant_error(self, units, part="validation"):
+        """MAE of the mean predictor by participant of a part."""
+        table = units.table.iloc[units.rows(part)]
+        people = report.scores_by_participant(self.told(table, self.train_mean(units)))
+        return regression(people["y_true"], people["y_pred"])["mae"]
+
+    def report(self, predictions, units):
+        tested = predictions[predictions["split"] == "test"]
+        return report.severity(tested, self.card.unit, self.train_mean(units))
+
+    def ridge(self, units):
+        """Report of a ridge regression on landmark statistics; None without landmarks."""
+        if units.data["statistics"] is None:
+            return None
+        train, test = units.rows("train"), units.rows("test")
+        statistics, scores = units.data["statistics"], units.table["score"].to_numpy()
+        model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 12)))
+        model.fit(statistics[train], scores[train])
+        guess = np.clip(model.predict(statistics[test]), BDI2.low, BDI2.high)
+        return self.report(self.told(units.table.iloc[test], guess), units)
+
+    def rivals(self, metrics, corpus):
+        """Network, mean predictor and ridge regression side by side, by participant -> Styler."""
+        test, ridge = metrics["test"], metrics["ridge"]
+        rows = {self.card.title: test["by_participant"],
+                "mean predictor": test["constant"]["by_participant"]}
+        rows |= {"ridge on landmark statistics": ridge["by_participant"]} if ridge else {}
+        table = pd.DataFrame(rows).T[["mae", "rmse", "ccc", "pearson"]].astype(float)
+        table.columns = ["MAE", "RMSE", "CCC", "Pearson r"]
+        return table.style.format("{:.2f}", na_rep="–").set_caption(
+            f"{corpus}, test, {test['by_participant']['participants']} participants")
+
+    def gap(self, metrics):
+        """The ridge regression beside the network, in a sentence."""
+        if not metrics["ridge"]:
+            return "Without landmarks there is no ridge regression."
+        gap = (metrics["test"]["by_participant"]["mae"]
+               - metrics["ridge"]["by_participant"]["mae"])
+        return (f"The ridge regression on landmarks is {abs(gap):.1f} points "
+                f"{'better' if gap > 0 else 'worse'} than the network, on the same participants.")
+
+    def facts_of(self, network, units, state, history):
+        """What metrics.json has of a run beside its reports -> dict. history: of the training."""
+        batches = len(self.batches(units, units.rows("train"), state))
+        return {"train_mean": self.train_mean(units),
+                "label_scale": [state["shift"], state["unit"]],
+                "parameters": sum(p.numel() for p in network.parameters()),
+                "steps": 0 if history is None else batches * self.p.epochs // self.p.accumulate,
+                "validation": self.validation(network, units, state)}
+
+    def attributions(self, k):
+        """Ways to ask which pixels a score hangs on -> name: (network, clips) -> (N, T, H, W)."""
+        patch, frames = max(1, self.p.image_size // 6), max(1, self.p.clip_frames // 4)
+        layer, attention = explain.layer_attribution, partial(unit_attention, unit="layer_1.0", k=k)
+        return {
+            "gradient": explain.input_gradient,
+            "occlusion": partial(explain.occlusion, patch=patch, frames=frames),
+            "Grad-CAM": lambda network, x: layer(network, x, network.layer_4, "grad_cam"),
+            "grad x act": lambda network, x: layer(network, x, network.layer_1,
+                                                   "gradient_activation"),
+            "attention, group 1": partial(attention, group=0),
+            "attention, mean": attention}
+
+    def concentrations(self, corpus, units, rows, state, networks):
+        """How much of each attribution lies on planted cues -> as `explain.score_against_truth`.
+
+        Empty where nothing was planted. networks: name -> network
+        """
+        if not corpus.truth:
+            return pd.DataFrame()
+        names = units.table["recording"]
+        inputs = {names[row]: self.inputs(units, [row], state)["clips"] for row in rows}
+        truths = {names[row]: self.cues(corpus, units, row) for row in rows}
+        return explain.score_against_truth(networks, self.attributions(state["sizes"]["k"]),
+                                           inputs, truths)
+
+    def mean_concentrations(self, scores, corpus):
+        """Means of `concentrations` by method, network and cue -> Styler. corpus: its label."""
+        if scores.empty:
+            return scores.style
+        means = scores.pivot_table(index=["method", "network"], columns="cue",
+                                   values="concentration", sort=False)
+        return means.style.format("{:.2f}", na_rep="–").set_caption(
+            f"{corpus}: mean concentration over {scores['recording'].nunique()} test videos; "
+            "1 is chance")
+
+    def planted(self, corpus, units, rows):
         """Pixels near the landmarks of a cue, in the frames in which it is shown."""
-        found = []
-        for row in rows:
-            recording, shown = self.table["recording"][row], self.shown(row)
-            track = self.tracks[recording]
-            landmarks = face.to_crop(track["landmarks"], track["alignment"])[shown]
-            events = data.cue_frames(recording, track["frame"][shown])
-            found.append({"clips": np.any([region(landmarks, data.truth["cue_regions"][cue], self.p.image_size)
-                                           & on[:, None, None] for cue, on in events.items() if cue != "head"], axis=0)})
-        return found
+        return [{"clips": np.any(list(self.cues(corpus, units, row).values()), axis=0)}
+                for row in rows]
+
+    def cues(self, corpus, units, row):
+        """The same cue by cue -> cue -> (frames, size, size) bool, of the first clip."""
+        recording, used = units.table["recording"].iloc[row], self.first_clip(units, row)
+        track = units.data["tracks"][recording]
+        landmarks = face.to_crop(track["landmarks"], track["alignment"])[used]
+        events = corpus.cue_frames(recording, track["frame"][used])
+        regions, size = corpus.truth["cue_regions"], self.p.image_size
+        return {cue: region(landmarks, regions[cue], size) & on[:, None, None]
+                for cue, on in events.items() if cue != "head"}
 
     def answer(self, network, **inputs):
         return network(inputs["clips"])[:, 0]
+
+    def answered(self, network, units, state, run=None):
+        chunk = CHUNKS["test"] if self.p.protocol == "as_published" else None
+        scores, counts = self.scores_of_videos(network, units, range(len(units)), state, chunk)
+        return [{"file": name, "BDI-II": score, "clips": count} for name, score, count in
+                zip(units.table["recording"], scores, counts, strict=True)], {}

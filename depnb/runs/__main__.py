@@ -9,8 +9,11 @@ WEIGHTS = "checkpoint.safetensors"
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m depnb.runs", description="Give a finished run away.")
-    command = parser.add_subparsers(required=True).add_parser("export", help="copy a run without what is identifying")
+    """The command line; arguments: list of words, None: those of the shell."""
+    parser = argparse.ArgumentParser(prog="python -m depnb.runs",
+                                     description="Give a finished run away.")
+    command = parser.add_subparsers(required=True).add_parser(
+        "export", help="copy a run without what is identifying")
     command.add_argument("run", type=Path, help="folder of a finished run, as runs/sta_drn/quick")
     command.add_argument("target", type=Path, help="folder to write; must not be there")
     wanted = parser.parse_args(arguments)
@@ -20,8 +23,8 @@ def main(arguments=None):
         raise SystemExit(str(error)) from None
     names = ", ".join(" ".join(name.split()) for name in left)
     warning = "; trained weights may reveal whom they were trained on (see the guide)"
-    print(f"{wanted.target}: written{', without ' if left else ''}{names}. params.yaml names your folders"
-          f"{warning if (wanted.target / WEIGHTS).exists() else ''}.")
+    print(f"{wanted.target}: written{', without ' if left else ''}{names}. params.yaml names your "
+          f"folders{warning if (wanted.target / WEIGHTS).exists() else ''}.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """One training loop for all papers, on Lightning Fabric, visible from top to bottom.
 
-A run that is killed and started again goes on after its last whole epoch and ends with the same bits: the state
-file holds weights, optimiser, random generators and history, and batches depend on (seed, epoch) alone.
+A run that is killed and started again goes on after its last whole epoch and ends with the same
+bits: the state file holds weights, optimiser, random generators and history, and batches depend on
+(seed, epoch) alone.
 """
 
 import csv
@@ -32,7 +33,8 @@ class Recipe:
 
     epochs: int
     learning_rate: float
-    schedule: str = "cosine"        # cosine: 5 % warm-up, then cosine to 0; constant; restarts: every 50, 100, 200 … epochs;
+    schedule: str = "cosine"        # cosine: 5 % warm-up, then cosine to 0; constant;
+                                    # restarts: every 50, 100, 200 … epochs;
                                     # decay: times 0.9 every 10 epochs
     weight_decay: float = 0.0       # decoupled with adamw; added to the gradient with adam
     accumulate: int = 1             # batches an optimiser step; the counter runs on across epochs
@@ -41,9 +43,11 @@ class Recipe:
     patience: int = 0               # stop after so many validations without a better one; 0: never
     select: str = "mae"             # metric of `validate` that picks the epoch; lower is better
     optimiser: str = "adamw"        # adamw or adam
-    sharpness: float = 0.0          # rho of SAM, which takes two passes a batch (see depnb.runs.sharpness); 0: off
+    sharpness: float = 0.0          # rho of SAM, which takes two passes a batch; 0: off
+                                    # (see depnb.runs.sharpness)
     adaptive: bool = False          # adaptive SAM
-    still: str = "all"              # batch norms whose statistics the second pass leaves alone: all, or 2d as AAFN's authors
+    still: str = "all"              # batch norms whose statistics the second pass leaves alone:
+                                    # all, or 2d as AAFN's authors
 
     def rate(self, step, steps, epoch):
         """Learning rate at optimiser step `step` of `steps`."""
@@ -53,7 +57,8 @@ class Recipe:
             warm = max(1, round(0.05 * steps))
             if step < warm:
                 return self.learning_rate * (step + 1) / warm
-            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+            share = math.pi * (step - warm) / max(1, steps - warm)
+            return self.learning_rate * 0.5 * (1 + math.cos(share))
         if self.schedule == "restarts":
             period = 50
             while epoch >= period:
@@ -64,64 +69,57 @@ class Recipe:
         raise ValueError(f"schedule {self.schedule!r}: choose cosine, constant, restarts or decay.")
 
 
-def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=None, compile=False):
-    """Train `model` and leave the best weights in it -> history, a list of dicts (also folder/history.csv).
+def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=None,
+        compile=False):
+    """Train `model` and leave the best weights in it.
 
-    loss(model, batch) -> scalar tensor; batches: has len() and, called with an epoch, yields its batches;
-    validate(model) -> dict of floats. about: dict of plain values stored with the weights (which model this is).
-    compile: train through torch.compile. Parameters that require no gradient stay as they are.
-    Raises ValueError for an unknown optimiser, or for SAM with accumulation or a gradient scaler.
-    Writes folder/state.safetensors (after every epoch) and folder/checkpoint.safetensors (best weights), atomically.
+    Writes folder/state.safetensors (after every epoch), folder/checkpoint.safetensors (best
+    weights) and folder/history.csv, atomically. Parameters that require no gradient stay as they
+    are.
+
+    Parameters
+    ----------
+    loss : (model, batch) -> scalar tensor
+    batches : has len() and, called with an epoch, yields its batches
+    validate : model -> dict of floats
+    recipe : Recipe
+    fabric : of Lightning
+    folder : of the run
+    about : dict of plain values stored with the weights (which model this is)
+    tracker : None, or called with every row of the history
+    compile : train through torch.compile
+
+    Returns
+    -------
+    history, a list of dicts
+
+    Raises
+    ------
+    ValueError
+        For an unknown optimiser, or for SAM with accumulation or a gradient scaler.
+    FloatingPointError
+        When the loss is no number any more.
     """
     check_recipe(recipe, fabric)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = OPTIMISERS[recipe.optimiser](trained, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    add_in_a_fixed_order(fabric.device)
+    optimiser = OPTIMISERS[recipe.optimiser](trainable(model), recipe.learning_rate,
+                                             weight_decay=recipe.weight_decay, fused=True)
     bare = model
     model, optimiser = fabric.setup(torch.compile(model) if compile else model, optimiser)
     state = folder / "state.safetensors"
-    progress = load_state(state, bare, optimiser, fabric) if state.exists() else None
-    done = progress or {"epoch": 0, "batch": 0, "best": None, "waited": 0, "history": [], "recipe": asdict(recipe)}
-    steps = math.ceil(recipe.epochs * len(batches) / recipe.accumulate)
-    epochs = range(done["epoch"], recipe.epochs)
-    for epoch in tqdm(epochs, "training", recipe.epochs, initial=done["epoch"], delay=2, leave=False, unit="epoch"):
+    done = load_state(state, bare, optimiser, fabric) if state.exists() else {
+        "epoch": 0, "batch": 0, "best": None, "waited": 0, "history": [], "recipe": asdict(recipe)}
+    for epoch in tqdm(range(done["epoch"], recipe.epochs), "training", recipe.epochs,
+                      initial=done["epoch"], delay=2, leave=False, unit="epoch"):
         if recipe.patience and done["waited"] >= recipe.patience:
             break
         started = perf_counter()
-        model.train()
-        total = torch.zeros((), device=fabric.device)
-        for batch in batches(epoch):
-            rate = recipe.rate(done["batch"] // recipe.accumulate, steps, epoch)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            value = loss(model, batch)
-            fabric.backward(value / recipe.accumulate)
-            total += value.detach()
-            if recipe.sharpness:
-                kept = ascend(trained, recipe.sharpness, recipe.adaptive)
-                optimiser.zero_grad()
-                with still_statistics(bare, STILL[recipe.still]):
-                    fabric.backward(loss(model, batch))
-                descend(kept)
-            done["batch"] += 1
-            if done["batch"] % recipe.accumulate == 0:
-                if recipe.clip_norm:
-                    fabric.clip_gradients(model, optimiser, max_norm=recipe.clip_norm)
-                optimiser.step()
-                optimiser.zero_grad()
-        row = {"epoch": epoch, "train_loss": float(total) / len(batches), "learning_rate": rate}
-        if not math.isfinite(row["train_loss"]):
-            raise FloatingPointError(f"the training loss is {row['train_loss']} in epoch {epoch}: lower learning_rate (now "
-                                     f"{recipe.learning_rate:g}) or use precision 32-true. The state before it is kept.")
+        row = train_epoch(model, bare, optimiser, loss, batches, recipe, fabric, done, epoch)
         if (epoch + 1) % recipe.validate_every == 0 or epoch + 1 == recipe.epochs:
             model.eval()
             with torch.inference_mode():
                 row |= {f"val_{name}": value for name, value in validate(model).items()}
-            score = row[f"val_{recipe.select}"]
-            done["waited"] += 1
-            if done["best"] is None or score < done["best"]:
-                done |= {"best": score, "waited": 0}
-                write_atomically(folder / "checkpoint.safetensors",
-                                 save(tensors(bare.state_dict()), described({**about, "epoch": epoch})))
+            keep_the_best(row, bare, recipe, folder, {**about, "epoch": epoch}, done)
         row["seconds"] = perf_counter() - started
         done["history"].append(row)
         done["epoch"] = epoch + 1
@@ -133,6 +131,76 @@ def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=N
     return done["history"]
 
 
+def trainable(model):
+    """Parameters of a model that training changes."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def add_in_a_fixed_order(device):
+    """On a GPU ask PyTorch for the kernels that give the same bits twice, where it has such.
+
+    Without this STA-DRN and AAFN did not repeat their bits on an H200; why was not looked at, nor
+    what this brings or costs. PyTorch warns of a layer that has no such kernel; mamba-ssm's scan is
+    out of its reach.
+    """
+    if device.type != "cuda":
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")     # what cuBLAS needs for it
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False    # all that we allocate is written
+
+
+def train_epoch(model, bare, optimiser, loss, batches, recipe, fabric, done, epoch):
+    """One pass over the training batches -> the first entries of a row of the history.
+
+    Parameters
+    ----------
+    model, bare : the network as Fabric wraps it, and by itself
+    done : where training stands; its count of batches goes on
+    """
+    steps = math.ceil(recipe.epochs * len(batches) / recipe.accumulate)
+    trained = trainable(bare)
+    model.train()
+    total = torch.zeros((), device=fabric.device)
+    for batch in batches(epoch):
+        rate = recipe.rate(done["batch"] // recipe.accumulate, steps, epoch)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        value = loss(model, batch)
+        fabric.backward(value / recipe.accumulate)
+        total += value.detach()
+        if recipe.sharpness:                    # the gradient of the worst place nearby instead
+            before = ascend(trained, recipe.sharpness, recipe.adaptive)
+            optimiser.zero_grad()
+            with still_statistics(bare, STILL[recipe.still]):
+                fabric.backward(loss(model, batch))
+            descend(before)
+        done["batch"] += 1
+        if done["batch"] % recipe.accumulate == 0:
+            if recipe.clip_norm:
+                fabric.clip_gradients(model, optimiser, max_norm=recipe.clip_norm)
+            optimiser.step()
+            optimiser.zero_grad()
+    mean = float(total) / len(batches)
+    if not math.isfinite(mean):
+        raise FloatingPointError(f"the training loss is {mean} in epoch {epoch}: lower "
+                                 f"learning_rate (now {recipe.learning_rate:g}) or use precision "
+                                 "32-true. The state before it is kept.")
+    return {"epoch": epoch, "train_loss": mean, "learning_rate": rate}
+
+
+def keep_the_best(row, bare, recipe, folder, about, done):
+    """Write the weights, if this epoch (a row of the history) is the best yet; note it in `done`.
+    """
+    score = row[f"val_{recipe.select}"]
+    done["waited"] += 1
+    if done["best"] is None or score < done["best"]:
+        done |= {"best": score, "waited": 0}
+        write_atomically(folder / "checkpoint.safetensors",
+                         save(tensors(bare.state_dict()), described(about)))
+
+
 def check_recipe(recipe, fabric):
     """ValueError for what cannot be trained."""
     if recipe.optimiser not in OPTIMISERS:
@@ -140,11 +208,11 @@ def check_recipe(recipe, fabric):
     if recipe.still not in STILL:
         raise ValueError(f"still {recipe.still!r}: choose all or 2d.")
     if recipe.sharpness and recipe.accumulate > 1:
-        raise ValueError(f"sharpness {recipe.sharpness:g} with accumulate {recipe.accumulate}: SAM climbs by the gradient "
-                         "of one batch; set accumulate to 1.")
+        raise ValueError(f"sharpness {recipe.sharpness:g} with accumulate {recipe.accumulate}: SAM "
+                         "climbs by the gradient of one batch; set accumulate to 1.")
     if recipe.sharpness and getattr(fabric.strategy.precision, "scaler", None) is not None:
-        raise ValueError(f"sharpness {recipe.sharpness:g} with precision 16-mixed: its gradient scaler does not know SAM; "
-                         "use bf16-mixed or 32-true.")
+        raise ValueError(f"sharpness {recipe.sharpness:g} with precision 16-mixed: its gradient "
+                         "scaler does not know SAM; use bf16-mixed or 32-true.")
 
 
 def tensors(state):
@@ -153,7 +221,8 @@ def tensors(state):
 
 
 def described(about):
-    """Facts for a safetensors header: one entry, because the order of several would differ from file to file."""
+    """Facts for a safetensors header: one entry, as the order of several differs from file to file.
+    """
     return {"about": json.dumps(about)}
 
 
@@ -162,14 +231,16 @@ def save_state(path, model, optimiser, fabric, done):
     content = {f"model/{name}": value for name, value in tensors(model.state_dict()).items()}
     inner = optimiser.state_dict()
     for index, entry in inner["state"].items():
-        content |= tensors({f"optimiser/{index}/{name}": torch.as_tensor(value) for name, value in entry.items()})
+        content |= tensors({f"optimiser/{index}/{name}": torch.as_tensor(value)
+                            for name, value in entry.items()})
     for index, parameter in enumerate(model.parameters()):      # accumulated, not yet applied
         if parameter.grad is not None and done["batch"] and parameter.grad.any():
             content[f"gradient/{index}"] = parameter.grad.detach().cpu().contiguous()
     content["random/cpu"] = torch.get_rng_state()
     if fabric.device.type == "cuda":
         content["random/cuda"] = torch.cuda.get_rng_state(fabric.device)
-    facts = {"done": done, "groups": inner["param_groups"], "precision": fabric.strategy.precision.state_dict()}
+    facts = {"done": done, "groups": inner["param_groups"],
+             "precision": fabric.strategy.precision.state_dict()}
     write_atomically(path, save(content, described(facts)))
 
 
@@ -178,7 +249,8 @@ def load_state(path, model, optimiser, fabric):
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["about"])
     content = load_file(path)
-    model.load_state_dict({k.removeprefix("model/"): v for k, v in content.items() if k.startswith("model/")})
+    model.load_state_dict({k.removeprefix("model/"): v for k, v in content.items()
+                           if k.startswith("model/")})
     entries, parameters = {}, list(model.parameters())
     trained = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     for key, value in content.items():
@@ -197,17 +269,27 @@ def load_state(path, model, optimiser, fabric):
 
 
 def laid_out_like(parameter, value):
-    """A tensor on the device and in the memory order of its parameter: a fused optimiser goes through both as they lie."""
+    """A tensor on the device and in the memory order of its parameter.
+
+    A fused optimiser goes through both as they lie.
+    """
     if value.shape != parameter.shape:              # a count of steps
         return value
     return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def load_checkpoint(path, model, about):
-    """Weights of a run into a model of the same kind. Raises ValueError when the checkpoint is another model's.
+    """Weights of a run into a model of the same kind.
 
-    path: checkpoint.safetensors of a run, or its folder; about: as given to `fit`; every entry must agree with the
-    checkpoint's.
+    Parameters
+    ----------
+    path : checkpoint.safetensors of a run, or its folder
+    about : as of `fit`; every entry must agree with the checkpoint's
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        In one sentence: there is none, it is no such file, or it is another model's.
     """
     path = Path(path)
     path = path / "checkpoint.safetensors" if path.is_dir() else path
@@ -215,17 +297,20 @@ def load_checkpoint(path, model, about):
         with safe_open(path, "pt") as file:
             stored = json.loads((file.metadata() or {}).get("about", "{}"))
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such checkpoint. Give a run's checkpoint.safetensors.") from None
-    except Exception as error:      # safetensors raises its own type for anything that is not its format
-        raise ValueError(f"{path}: not a safetensors file ({error}). Give a run's checkpoint.safetensors.") from None
+        raise FileNotFoundError(f"{path}: no such checkpoint. Give a run's "
+                                "checkpoint.safetensors.") from None
+    except Exception as error:      # safetensors has an own type for what is not its format
+        raise ValueError(f"{path}: not a safetensors file ({error}). Give a run's "
+                         "checkpoint.safetensors.") from None
     for name, value in about.items():
         if stored.get(name) != value:
-            raise ValueError(f"{path}: a checkpoint of another model: {name} is {stored.get(name, 'not given')} there, "
-                             f"{value} here. Set {name} to the same value, or leave the checkpoint out.")
+            raise ValueError(f"{path}: a checkpoint of another model: {name} is "
+                             f"{stored.get(name, 'not given')} there, {value} here. Set {name} to "
+                             "the same value, or leave the checkpoint out.")
     own, content = model.state_dict(), load_file(path)
     if own.keys() != content.keys() or any(own[k].shape != content[k].shape for k in own):
-        raise ValueError(f"{path}: its weights do not fit {type(model).__name__} ({len(content)} entries there, {len(own)} "
-                         "here). Give a checkpoint of the same model.")
+        raise ValueError(f"{path}: its weights do not fit {type(model).__name__} ({len(content)} "
+                         f"entries there, {len(own)} here). Give a checkpoint of the same model.")
     model.load_state_dict(content)
 
 
@@ -240,10 +325,21 @@ def as_csv(rows):
 
 
 def make_tracker(kind, folder, name, restricted):
-    """A function that takes history rows: "" or csv (history.csv is enough), tensorboard, or wandb.
+    """A function that takes history rows, or None.
 
-    wandb without an account or a network: set WANDB_MODE=offline. restricted: the corpus is licensed; then ValueError for
-    wandb in another mode, which sends what it is told off the machine. Raises ModuleNotFoundError when it is not installed.
+    Parameters
+    ----------
+    kind : "" or csv (history.csv is enough), tensorboard, or wandb (without an account or a
+        network: set WANDB_MODE=offline)
+    restricted : whether the corpus is licensed
+
+    Raises
+    ------
+    ValueError
+        For another kind, and for wandb in another mode on a licensed corpus, because it sends what
+        it is told off the machine.
+    ModuleNotFoundError
+        When it is not installed.
     """
     privacy.check_tracker(kind, restricted)
     if kind in ("", "csv"):
@@ -263,24 +359,25 @@ def make_tracker(kind, folder, name, restricted):
         if kind == "wandb":
             import wandb
 
-            return wandb.init(project="depnb", name=name, dir=str(folder), mode=os.environ.get("WANDB_MODE")).log
+            return wandb.init(project="depnb", name=name, dir=str(folder),
+                              mode=os.environ.get("WANDB_MODE")).log
     except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(f"tracker {kind}: {missing.name} is not installed. Run: pip install -c constraints.txt "
-                                  "'depnb[track]'") from None
+        raise ModuleNotFoundError(f"tracker {kind}: {missing.name} is not installed. Run: pip "
+                                  "install -c constraints.txt 'depnb[track]'") from None
     raise ValueError(f"tracker {kind!r}: choose csv, tensorboard or wandb.")
 
 
 def keep_freed_memory():
     """Let glibc keep freed memory instead of returning it to the system after every layer.
 
-    On a CPU a third of a full-size STA-DRN step went into page faults of activations (see benchmarks). No effect
-    elsewhere than on Linux with glibc.
+    On a CPU a third of a full-size STA-DRN step went into page faults of activations (see
+    benchmarks). No effect elsewhere than on Linux with glibc.
     """
     import ctypes
 
     try:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(-4, 0)                     # M_MMAP_MAX: no separate mapping for large blocks
-        libc.mallopt(-1, 2**31 - 1)             # M_TRIM_THRESHOLD: keep up to 2 GB at the top of the heap
+        libc.mallopt(-1, 2**31 - 1)             # M_TRIM_THRESHOLD: up to 2 GB at the heap's top
     except (OSError, AttributeError):
         pass

@@ -1,12 +1,13 @@
-"""Sharpness-aware minimisation: SAM (Foret et al. 2021) and adaptive SAM (Kwon et al. 2021), around any optimiser.
+"""Sharpness-aware minimisation around any optimiser.
 
-A step looks for weights whose neighbourhood has a low loss: climb to the worst place nearby, take the gradient there, go
-back, and step with that gradient. Four lines around a second backward pass on the same batch:
+SAM (Foret et al. 2021) and adaptive SAM (Kwon et al. 2021). A step looks for weights whose
+neighbourhood has a low loss: climb to the worst place nearby, take the gradient there, go back, and
+step with that gradient. Four lines around a second backward pass on the same batch:
 
     loss(model, batch).backward()
-    kept = ascend(model.parameters(), rho); optimiser.zero_grad()
+    before = ascend(model.parameters(), rho); optimiser.zero_grad()
     with still_statistics(model): loss(model, batch).backward()
-    descend(kept); optimiser.step(); optimiser.zero_grad()
+    descend(before); optimiser.step(); optimiser.zero_grad()
 """
 
 from contextlib import contextmanager
@@ -19,35 +20,47 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 @torch.no_grad()
 def ascend(parameters, rho, adaptive=False):
-    """Move weights W in place by rho g / |g|, g their gradient -> what `descend` needs to undo it.
+    """Move weights W in place by rho g / |g|, g their gradient.
 
-    adaptive: by rho W^2 g / ||W| g|, so that the step does not depend on the scale of the weights. The norm runs over all
-    weights given; those without a gradient stay.
+    The norm runs over all of them; those without a gradient stay.
+
+    Parameters
+    ----------
+    parameters : of the model
+    rho : length of the step
+    adaptive : by rho W^2 g / ||W| g| instead, so that the step does not depend on the scale of the
+        weights
+
+    Returns
+    -------
+    what `descend` needs to undo it
     """
     moving = [w for w in parameters if w.grad is not None]
     if not moving:
         return []
     device = moving[0].device
-    norm = torch.stack([(w.abs() * w.grad if adaptive else w.grad).norm().to(device) for w in moving]).norm()
-    kept = [(w, w.clone()) for w in moving]
+    norm = torch.stack([(w.abs() * w.grad if adaptive else w.grad).norm().to(device)
+                        for w in moving]).norm()
+    before = [(w, w.clone()) for w in moving]
     for w in moving:
         scale = (rho / (norm + 1e-12)).to(w)
         w.add_(w.square() * w.grad * scale if adaptive else w.grad * scale)
-    return kept
+    return before
 
 
 @torch.no_grad()
-def descend(kept):
+def descend(before):
     """Put the weights back to where they were before `ascend`, to the bit."""
-    for w, before in kept:
-        w.copy_(before)
+    for w, value in before:
+        w.copy_(value)
 
 
 @contextmanager
 def still_statistics(model, kinds=BATCH_NORMS):
-    """While inside, batch norms of these kinds leave their running statistics alone (their momentum is 0).
+    """While inside, batch norms of these kinds leave their running statistics alone.
 
-    They still normalise by the batch and count it in num_batches_tracked. The authors of AAFN do so for BatchNorm2d only.
+    Their momentum is 0; they still normalise by the batch and count it in num_batches_tracked. The
+    authors of AAFN do so for BatchNorm2d only.
     """
     norms = [module for module in model.modules() if isinstance(module, kinds)]
     momenta = [module.momentum for module in norms]

@@ -1,7 +1,8 @@
-"""Whether a run folder can be believed: complete, of this version, unchanged since, its metrics those of its predictions.
+"""Whether a run folder can be believed.
 
-A finished run carries SHA256SUMS, which anyone can check with `sha256sum -c SHA256SUMS`. A run that cannot be believed is
-refused, by name, in one sentence.
+It is complete, of this version, unchanged since, its metrics those of its predictions. A finished
+run carries SHA256SUMS, which anyone can check with `sha256sum -c SHA256SUMS`. A run that cannot be
+believed is refused, by name, in one sentence.
 """
 
 import hashlib
@@ -18,42 +19,49 @@ from depnb.scores import items, report
 from depnb.scores.metrics import classification, regression
 
 SUMS = "SHA256SUMS"
-FILES = ("params.yaml", "provenance.json", "predictions.csv", "metrics.json")       # of every run
-TRAINED = ("history.csv", "checkpoint.safetensors")                                 # of a run that trained
-FACTS = ("depnb", "commit", "dirty", "code", "started", "python", "packages", "run", "seed", "hardware", "corpus",
-         "training_seconds", "wall_seconds")
+FILES = ("params.yaml", "provenance.json", "predictions.csv", "metrics.json")   # of every run
+TRAINED = ("history.csv", "checkpoint.safetensors")                         # of one that trained
+FACTS = ("depnb", "commit", "dirty", "code", "started", "python", "packages", "run", "seed",
+         "hardware", "corpus", "training_seconds", "wall_seconds")
 ROUNDED = 1e-6                          # predictions.csv has six decimals
-REGRESSION = ("mae", "rmse", "ccc")
-DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "roc_auc", "brier")
+ERRORS = ("mae", "rmse", "ccc")
+DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "f1", "roc_auc",
+             "brier")
 PSEUDONYM = re.compile(r"[PS]-[0-9a-f]{8,}")
 
 
 def checksums(folder, metrics):
-    """Text of SHA256SUMS for a run that is complete but for metrics.json, whose text is given."""
+    """Text of SHA256SUMS for a run that is complete but for metrics.json, whose text it gets."""
     folder = Path(folder)
-    there = [name for name in (*FILES[:-1], *TRAINED) if (folder / name).exists()]
-    content = {name: (folder / name).read_bytes() for name in there} | {FILES[-1]: metrics.encode()}
-    return "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in content.items())
+    names = [name for name in (*FILES[:-1], *TRAINED) if (folder / name).exists()]
+    content = {name: (folder / name).read_bytes() for name in names}
+    content |= {FILES[-1]: metrics.encode()}
+    return "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+                   for name, data in content.items())
 
 
 def refusal(folder):
-    """Why a run is not shown -> one sentence with its name, or None for a run that can be believed.
+    """Why a run is not shown: one sentence with its name, or None for one that can be believed.
 
-    Refused are: an unfinished or incomplete folder, a file that cannot be read, another version of depnb, a file that is
-    not as the run left it, `test` metrics that are not those of the predictions (see `bounds`), and tables of a licensed
-    corpus that hold other ids than pseudonyms. A run of other code of the same version is believed; its provenance says
-    which code it was.
+    Refused are: an unfinished or incomplete folder, a file that cannot be read, another version of
+    depnb, a file that is not as the run left it, a report of the test set that is not the one of
+    the predictions (see `bounds`), and tables of a licensed corpus that hold other ids than
+    pseudonyms. A run of other code of the same version is believed; its provenance says which code
+    it was.
     """
     folder = Path(folder)
     try:
-        reason = (unreadable(folder) or other_version(folder) or altered(folder) or disagreement(folder)
-                  or exposure(folder))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:      # of the wrong shape
+        reason = (unreadable(folder) or other_version(folder) or altered(folder)
+                  or disagreement(folder) or exposure(folder))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        # A file of the wrong shape.
         reason = f"its files cannot be judged ({type(error).__name__}: {error})"
     except OSError as error:
         reason = f"its files cannot be read ({error.strerror})"
-    said = reason and " ".join(reason.split())
-    return said and f"run {folder.parent.name}/{folder.name}: {said}. Copy the whole folder again, or repeat the run."
+    if not reason:
+        return None
+    return (f"run {folder.parent.name}/{folder.name}: {' '.join(reason.split())}. Copy the whole "
+            "folder again, or repeat the run.")
 
 
 def unreadable(folder):
@@ -71,10 +79,10 @@ def unreadable(folder):
 
 
 def other_version(folder):
-    """Another version of depnb wrote it, or the provenance lacks what a number in the book must be able to show."""
-    facts, here = json.loads((folder / "provenance.json").read_text()), metadata.version("depnb")
-    if facts.get("depnb") != here:
-        return f"written by depnb {facts.get('depnb', 'of an unknown version')}, expected {here}"
+    """Another version of depnb wrote it, or its provenance lacks what a number must come with."""
+    facts, ours = json.loads((folder / "provenance.json").read_text()), metadata.version("depnb")
+    if facts.get("depnb") != ours:
+        return f"written by depnb {facts.get('depnb', 'of an unknown version')}, expected {ours}"
     lacking = [name for name in FACTS if name not in facts]
     return f"provenance.json lacks {', '.join(lacking)}" if lacking else None
 
@@ -82,8 +90,10 @@ def other_version(folder):
 def altered(folder):
     """A file that is gone, or not as the run left it."""
     if not (folder / SUMS).is_file():
-        return f"{SUMS} is missing, so that nobody can tell whether the other files are as the run left them"
-    known = {name: digest for digest, _, name in (line.partition("  ") for line in (folder / SUMS).read_text().splitlines())}
+        return (f"{SUMS} is missing, so that nobody can tell whether the other files are as the "
+                "run left them")
+    known = {name: digest for digest, _, name in
+             (line.partition("  ") for line in (folder / SUMS).read_text().splitlines())}
     for name in FILES:
         if name not in known:
             return f"{SUMS} does not list {name}"
@@ -91,57 +101,80 @@ def altered(folder):
         if not (folder / name).is_file():
             return f"{name} is missing"
         if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-            return f"{name} was changed after the run (its checksum is not the one in {SUMS})"
+            return (f"{name} was changed after the run (its checksum is not the one in {SUMS})")
     return None
 
 
 def disagreement(folder):
-    """A metric of the test set that is not the one of the predictions; None too where metrics.json has no such `test`."""
+    """A metric of the report of the test set that is not the one of the predictions.
+
+    None too for a page of evidence, whose metrics.json has no such report.
+    """
     test = json.loads((folder / "metrics.json").read_text()).get("test")
-    if not isinstance(test, dict) or not {"mae", "roc_auc"} & set(test):
+    if test is None:
         return None
+    if test.get("task") not in report.TASKS:
+        return (f"metrics.json says test task {test.get('task')}, expected one of "
+                f"{', '.join(report.TASKS)}; its test set cannot be judged")
     rows = pd.read_csv(folder / "predictions.csv", dtype={"session": str, "participant": str})
     rows = rows[rows["split"] == "test"]
     if rows.empty:
         return "predictions.csv has no row of the test set"
+    told = test["by_participant"]
     for name, (low, high) in bounds(test, rows).items():
-        if test[name] is not None and not low - 1e-5 <= test[name] <= high + 1e-5:
-            return f"metrics.json says test {name} {test[name]:.6g}, its predictions give {(low + high) / 2:.6g}"
+        if told[name] is not None and not low - 1e-5 <= told[name] <= high + 1e-5:
+            return (f"metrics.json says test {name} {told[name]:.6g}, its predictions give "
+                    f"{(low + high) / 2:.6g}")
     return None
 
 
 def bounds(test, rows):
-    """Recomputed metrics of the test set, as far as the six decimals of the predictions fix them -> name -> (low, high).
+    """Recomputed metrics of the test participants, as far as six decimals of predictions fix them.
 
-    test: the `test` of a metrics.json; its keys tell a regression (mae), a classification (roc_auc), or both, of PHQ-8
-    totals; rows: its prediction table. Decisions and ranks may hang on the seventh decimal: low and high are the metric
-    with every prediction moved a little to the wrong and to the right side.
+    Decisions and ranks may hang on the seventh decimal: low and high are the metric with every
+    prediction moved a little to the wrong and to the right side.
+
+    Parameters
+    ----------
+    test : a report (see `depnb.scores.report`)
+    rows : its prediction table
+
+    Returns
+    -------
+    mapping name -> (low, high)
     """
-    both = {"mae", "roc_auc"} <= set(test)
-    found = {"participants": (rows["participant"].nunique(),) * 2}
-    if "mae" in test:
-        people = items.items_by_participant(rows) if both else report.scores_by_participant(rows)
-        values = regression(people["y_true"], people["y_pred"])
-        found |= {name: (values[name],) * 2 for name in REGRESSION}
-    if "roc_auc" in test:
-        people = people if both else report.probabilities_by_participant(rows)
-        truth, guess = people["y_true"].to_numpy(float), people["y_pred"].to_numpy(float)
-        ill = truth >= items.PHQ8.cutoff if both else truth == 1
-        judge = (items.decisions if both else
-                 lambda t, p: classification(t, p.clip(0, 1), test.get("threshold", 0.5)))
-        worse, better = (judge(truth, guess + side * np.where(ill, ROUNDED, -ROUNDED)) for side in (-1, 1))
-        found |= {name: tuple(sorted((worse[name], better[name]))) for name in DECISIONS if name in worse}
-    return {name: ends for name, ends in found.items() if name in test and np.isfinite(ends).all()}
+    task, told = test["task"], test["by_participant"]
+    people = {"binary": report.probabilities_by_participant,
+              "severity": report.scores_by_participant,
+              "items": items.items_by_participant}[task](rows)
+    truth, guess = people["y_true"].to_numpy(float), people["y_pred"].to_numpy(float)
+    ends = {"participants": (rows["participant"].nunique(),) * 2}
+    if task != "binary":
+        values = regression(truth, guess)
+        ends |= {name: (values[name],) * 2 for name in ERRORS}
+    if task != "severity":
+        case = truth >= items.PHQ8.cutoff if task == "items" else truth == 1
+
+        def judged(moved):
+            if task == "items":
+                return items.decisions(truth, moved)
+            return classification(truth, moved.clip(0, 1), told["threshold"])
+
+        worse, better = (judged(guess + to * np.where(case, ROUNDED, -ROUNDED)) for to in (-1, 1))
+        ends |= {name: tuple(sorted((worse[name], better[name]))) for name in DECISIONS
+                 if name in worse}
+    return {name: both for name, both in ends.items() if name in told and np.isfinite(both).all()}
 
 
 def exposure(folder):
-    """A table of a run on a corpus that is not simulated names people or files. The sentence does not repeat the name."""
+    """A table of a run on people names them or files. The sentence does not repeat the name."""
     if json.loads((folder / "provenance.json").read_text())["corpus"]["simulated"]:
         return None
     for file in sorted(folder.glob("*.csv")):
         table = pd.read_csv(file, dtype=str)
-        ids = pd.concat([pd.Series(dtype=str), *(table[c].dropna() for c in ("participant", "session") if c in table)])
+        columns = [c for c in ("participant", "session") if c in table]
+        ids = pd.concat([pd.Series(dtype=str), *(table[c].dropna() for c in columns)])
         if not ids.str.fullmatch(PSEUDONYM).all() or {"file", "path"} & set(table):
-            return (f"{file.name} holds ids that are not pseudonyms, of a corpus that is not simulated; do not share this "
-                    "folder")
+            return (f"{file.name} holds ids that are not pseudonyms, of a corpus that is not "
+                    "simulated; do not share this folder")
     return None

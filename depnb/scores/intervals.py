@@ -9,114 +9,159 @@ from scipy import stats
 
 from depnb.scores import metrics
 
+FEWEST_FOR_BCA = 8              # participants, below which the interval is the percentile one
+DRAWS_AT_ONCE = 250             # bounds the memory, not the numbers
 
-def metric_intervals(table, threshold=0.5, seed=0, resamples=2000, level=0.95):
-    """Participant-clustered bootstrap intervals of every metric -> dict name -> [low, high].
 
-    All rows of a drawn participant come together, and all metrics see the same draws. BCa (Efron 1987); the percentile
-    interval where BCa is undefined (fewer than 8 participants, a metric that hardly varies or hangs on one participant).
-    Draws that leave a metric undefined are left out for it; NaN for a single participant, or if no draw is left.
+def bootstrap(statistic, strata, seed=0, resamples=2000, level=0.95,
+              methods=("BCa", "percentile"), leave_out=True):
+    """Interval of a statistic of participants, who are drawn with replacement.
+
+    All numbers of a statistic see the same draws. BCa (Efron 1987); the percentile interval where
+    BCa is undefined: with fewer than 8 participants, or for a number that hardly varies or hangs on
+    one participant.
+
+    Parameters
+    ----------
+    statistic : numbers of drawn participants (..., n) -> (...) or (k, ...)
+    strata : lists of participants' numbers, drawn each by itself
+    methods : of scipy.stats.bootstrap, the first that is defined counts
+    leave_out : whether draws that leave a number undefined (an AUC of one class) are left out for
+        it; else it has no interval then
+
+    Returns
+    -------
+    low, high : arrays of the statistic's shape; NaN with fewer than two participants in a stratum,
+        or if no draw is left
     """
-    y_true, y_pred = metrics.checked(table["y_true"], table["y_pred"])
-    person, people = pd.factorize(table["participant"])
-    count = len(people)
-    if count < 2:
-        return {name: [float("nan")] * 2 for name in metrics.METRICS}
+    shape = np.shape(statistic(np.concatenate(strata)))
+    ends = np.full((2, int(np.prod(shape))), np.nan)
+    if min(map(len, strata)) < 2:
+        return tuple(ends.reshape(2, *shape))
+    if sum(map(len, strata)) < FEWEST_FOR_BCA:
+        methods = methods[-1:]
 
-    def values(drawn, axis=-1):                                             # (..., drawn), numbers -> (metrics, ...)
-        times = times_drawn(drawn, count)[..., person]                      # (..., rows)
-        return np.stack([*metrics.scores(y_true, y_pred, threshold, times).values()])
+    def values(*drawn, axis=-1):                                        # -> (numbers, ...)
+        before = np.broadcast_shapes(*(d.shape[:-1] for d in drawn))
+        drawn = [np.broadcast_to(d, (*before, d.shape[-1])) for d in drawn]
+        return np.reshape(statistic(np.concatenate(drawn, -1)), (-1, *before))
 
-    def bootstrap(statistic, method, **more):
+    def run(of, method, **more):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)                 # a statistic that does not vary
-            return stats.bootstrap((np.arange(count),), statistic, vectorized=True, confidence_level=level, method=method,
-                                   batch=max(1, 500_000 // len(table)), rng=np.random.default_rng(seed), **more)
+            warnings.simplefilter("ignore", RuntimeWarning)             # a number does not vary
+            return stats.bootstrap([np.asarray(s) for s in strata], of, vectorized=True,
+                                   batch=DRAWS_AT_ONCE, confidence_level=level, method=method,
+                                   rng=np.random.default_rng(seed), **more)
 
-    methods = ("BCa", "percentile") if count >= 8 else ("percentile",)
-    drawn = bootstrap(values, methods[0], n_resamples=resamples)
-    ends = np.stack(drawn.confidence_interval)                              # (2, metrics)
+    drawn = run(values, methods[0], n_resamples=resamples)
+    ends = np.stack(drawn.confidence_interval)                          # (2, numbers)
     for i in np.flatnonzero(~np.isfinite(ends).all(0)):
-        known = drawn.bootstrap_distribution[i]
-        known = replace(drawn, bootstrap_distribution=known[np.isfinite(known)])
-        for method in methods if len(known.bootstrap_distribution) else ():
-            ends[:, i] = bootstrap(lambda d, axis, i=i: values(d)[i], method, n_resamples=0,
-                                   bootstrap_result=known).confidence_interval
+        numbers = drawn.bootstrap_distribution[i]
+        numbers = numbers[np.isfinite(numbers)] if leave_out else numbers
+        for method in methods if len(numbers) else ():
+            ends[:, i] = run(lambda *d, axis=-1, i=i: values(*d)[i], method, n_resamples=0,
+                             bootstrap_result=replace(drawn, bootstrap_distribution=numbers)
+                             ).confidence_interval
             if np.isfinite(ends[:, i]).all():
                 break
-    return dict(zip(metrics.METRICS, ends.T.tolist(), strict=True))
+    return tuple(ends.reshape(2, *shape))
+
+
+def weighted(statistic, count):
+    """A statistic for `bootstrap` from one of weights.
+
+    Parameters
+    ----------
+    statistic : weights (..., count) of participants -> (...) or (k, ...)
+    count : of participants
+    """
+    return lambda drawn: statistic(times_drawn(drawn, count))
 
 
 def times_drawn(drawn, count):
     """How often each of `count` participants was drawn. (..., drawn), numbers -> (..., count)."""
     flat = drawn.reshape(-1, drawn.shape[-1])
     first = np.arange(len(flat))[:, None] * count
-    return np.bincount((flat + first).ravel(), minlength=len(flat) * count).reshape(*drawn.shape[:-1], count)
+    times = np.bincount((flat + first).ravel(), minlength=len(flat) * count)
+    return times.reshape(*drawn.shape[:-1], count)
+
+
+def metric_intervals(table, threshold=0.5, seed=0, resamples=2000, level=0.95):
+    """Interval of every metric of a classification; all rows of a drawn participant come together.
+
+    Returns
+    -------
+    dict name -> [low, high]
+    """
+    y_true, y_pred = metrics.checked(table["y_true"], table["y_pred"])
+    person, people = pd.factorize(table["participant"])
+
+    def values(times):
+        return np.stack([*metrics.scores(y_true, y_pred, threshold, times[..., person]).values()])
+
+    ends = bootstrap(weighted(values, len(people)), [np.arange(len(people))], seed, resamples,
+                     level)
+    return dict(zip(metrics.METRICS, np.transpose(ends).tolist(), strict=True))
 
 
 def interval(table, metric, seed=0, resamples=2000, level=0.95):
-    """Participant-clustered bootstrap interval of metric(y_true, y_pred) -> (low, high).
+    """Interval of a metric that every draw should define; a drawn participant's rows come together.
 
-    All rows of a drawn participant come together. BCa (Efron 1987); the percentile interval where BCa is undefined
-    (fewer than 8 participants, or a metric that hardly varies); NaN for a single participant.
+    Parameters
+    ----------
+    table : with participant, y_true and y_pred
+    metric : y_true (n,), y_pred (n,) -> float or (k,)
+
+    Returns
+    -------
+    low, high : arrays of the metric's shape
     """
-    groups = [g[["y_true", "y_pred"]].to_numpy() for _, g in table.groupby("participant", sort=False)]
-    if len(groups) < 2:
-        return float("nan"), float("nan")
+    rows = [g[["y_true", "y_pred"]].to_numpy() for _, g in table.groupby("participant", sort=False)]
 
-    def statistic(drawn):
-        rows = np.concatenate([groups[i] for i in drawn])
-        return metric(rows[:, 0], rows[:, 1])
+    def values(drawn):
+        of = [metric(*np.concatenate([rows[i] for i in draw]).T)
+              for draw in drawn.reshape(-1, drawn.shape[-1])]
+        # (k, draws) in one piece: the order of a sum decides its last bit.
+        of = np.ascontiguousarray(np.moveaxis(np.array(of), 0, -1))
+        return np.reshape(of, (*of.shape[:-1], *drawn.shape[:-1]))
 
-    for method in ("BCa", "percentile") if len(groups) >= 8 else ("percentile",):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)         # a statistic that does not vary
-            found = stats.bootstrap((np.arange(len(groups)),), statistic, n_resamples=resamples, confidence_level=level,
-                                    method=method, vectorized=False, rng=np.random.default_rng(seed)).confidence_interval
-        if np.isfinite(found).all():
-            break
-    return float(found.low), float(found.high)
+    return bootstrap(values, [np.arange(len(rows))], seed, resamples, level, leave_out=False)
 
 
 def paired_permutation(errors_a, errors_b, seed=0):
     """Two-sided p of equal mean absolute error, participants' errors swapped at random.
 
-    (n,), (n,) -> float; NaN for a single participant.
+    Parameters
+    ----------
+    errors_a, errors_b : (n,), of two models on the same participants
+
+    Returns
+    -------
+    float; NaN for a single participant
     """
     if len(errors_a) < 2:
         return float("nan")
-    test = stats.permutation_test((np.abs(errors_a), np.abs(errors_b)), lambda a, b, axis: np.mean(a - b, axis=axis),
-                                  permutation_type="samples", vectorized=True, n_resamples=9999,
-                                  rng=np.random.default_rng(seed))
+    test = stats.permutation_test(
+        (np.abs(errors_a), np.abs(errors_b)), lambda a, b, axis: np.mean(a - b, axis=axis),
+        permutation_type="samples", vectorized=True, n_resamples=9999,
+        rng=np.random.default_rng(seed))
     return float(test.pvalue)
 
 
-def bootstrap(statistic, strata, count, seed=0, resamples=2000, level=0.95):
-    """Interval of a statistic of participants -> (low, high) arrays.
-
-    statistic: weights (..., count) -> (...) or (k, ...); strata: lists of participants' numbers, drawn each by itself.
-    """
-    def value(*drawn, axis=-1):
-        return statistic(sum(times_drawn(d, count) for d in drawn))
-
-    ends = np.full((2, *np.shape(statistic(np.ones(count)))), np.nan)
-    if min(map(len, strata)) < 2:
-        return tuple(ends)
-    done = None
-    for method in ("BCa", "percentile"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)             # a statistic that does not vary
-            done = stats.bootstrap([np.asarray(s) for s in strata], value, n_resamples=0 if done else resamples,
-                                   batch=250, vectorized=True, confidence_level=level, method=method,
-                                   bootstrap_result=done, rng=np.random.default_rng(seed))
-        ends = np.where(np.isfinite(ends), ends, np.stack(done.confidence_interval))
-    return tuple(ends)
-
-
 def mean_interval(values, level=0.95):
-    """Mean, t interval and two-sided p of the mean being 0 -> (mean, low, high, p); NaN for one value or equal values."""
-    mean, error = float(np.mean(values)), float(stats.sem(values)) if len(values) > 1 else 0.0
+    """Mean, its t interval, and the two-sided p of its being 0 (Student 1908).
+
+    Returns
+    -------
+    mean, low, high, p : floats; all but the mean NaN for one value or equal values, all of none
+    """
+    values = np.asarray(values, float)
+    if not len(values):
+        return (np.nan,) * 4
+    count, mean = len(values), float(values.mean())
+    spread = float(values.std(ddof=1)) if count > 1 else 0.0
+    error = spread / np.sqrt(count)                                     # standard error of the mean
     if error < 1e-12:
         return mean, np.nan, np.nan, np.nan
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * error
-    return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, len(values) - 1))
+    half = float(stats.t.ppf((1 + level) / 2, count - 1) * spread / np.sqrt(count))
+    return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, count - 1))

@@ -1,8 +1,9 @@
 """Simulated corpora, written in the folder layout of the real ones.
 
-A tree is complete when it holds `SIMULATED.json`: the generator's version, every argument, the planted truth, and a hash of
-every file, by which the marker vouches for them and for no other.
-The same arguments give the same bytes. Writing resumes after a kill, and two processes may ask for one tree.
+A tree is complete when it holds `SIMULATED.json`: the generator's version, every argument, the
+planted truth, and a hash of every file, by which the marker vouches for them and for no other.
+The same arguments give the same bytes. Writing resumes after a kill, and two processes may ask for
+one tree.
 """
 
 import json
@@ -20,51 +21,84 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from depnb.corpora.privacy import GENERATOR, MARKER
+from depnb.corpora.simulated import VERSION, checked_effect, outdated
 from depnb.files import check_writable, content_hash, move_aside, settle, write_atomically
 from depnb.simulation import face, interview, severity, vlog_corpus, voice
 
-VERSION = 1                     # raise when the same arguments give other bytes
-FOLDERS = {"train": "Training", "validation": "Development", "test": "Testing"}       # as the AVEC corpora name them
+# as the AVEC corpora name them
+FOLDERS = {"train": "Training", "validation": "Development", "test": "Testing"}
 
 
 def avec2014_files(session, split):
-    """Videos (by task) and label file of a session, relative to the root, as AVEC 2014 is distributed."""
+    """Videos (by task) and label file of a session, relative to the root, as in AVEC 2014."""
     part = FOLDERS[split]
     videos = {task.lower(): f"AVEC2014_AudioVisual/Video/{part}/{task}/{session}_{task}_video.mp4"
               for task in ("Northwind", "Freeform")}
-    label = (f"AVEC2014_Labels_Testset/Testing/DepressionLabels/{session}_Depression.csv" if split == "test"
+    label = (f"AVEC2014_Labels_Testset/Testing/DepressionLabels/{session}_Depression.csv"
+             if split == "test"
              else f"AVEC2014_DepressionLabels/{part}_DepressionLabels/{session}_Depression.csv")
     return videos, label
 
 
 def avec2013_files(session, split):
-    """The one video and the label file of a session, relative to the root, as AVEC 2013 is distributed."""
+    """The one video and the label file of a session, relative to the root, as in AVEC 2013."""
     part = FOLDERS[split]
     return ({"interview": f"{part}_AudioVisual/{part}/{session}_cut_combined.mp4"},
             f"{part}_DepressionLabels/{session}_Depression.csv")
 
 
-def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, size=160, fps=30, workers=-1,
-             recorded=False):
-    """Write a simulated corpus, unless `root` holds it already -> Path of the tree.
+def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, size=160, fps=30,
+             workers=-1, recorded=False, sample="study"):
+    """Write a simulated corpus, unless `root` holds it already.
 
-    layout avec2014, avec2013, speech_folder, daic_woz, dvlog or lmvd; effect scales how far severity moves the cues (0: not
-    at all); seconds a video or recording (None: 5 for AVEC 2014, 12 for AVEC 2013, 10 for speech_folder, where lengths vary
-    by a tenth), of a participant's speech in an interview (50 for daic_woz, varying by a quarter), or of half of the vlogs
-    at most (480 for dvlog and lmvd); participants (None: 160 in videos, 110 voices, 240 interviews, 400 with two vlogs
-    each); size of the square frames in pixels and fps: of videos only. recorded, of dvlog and lmvd: real sound and video,
-    from which the arrays are extracted (None: 4 participants, about 45 s). Raises ValueError when `root` holds something
-    else.
+    Parameters
+    ----------
+    layout : str
+        avec2014, avec2013, speech_folder, daic_woz, dvlog or lmvd.
+    root : path
+    participants : int, optional
+        160 in videos, 110 voices, 240 interviews, 400 with two vlogs each, 4 when recorded.
+    seed : int
+    effect : float from 0 to 3, or "literature"
+        How far severity moves the cues: not at all, by `effects.EASY` at 1, as published.
+    seconds : float, optional
+        Of a video (5 for AVEC 2014, 12 for AVEC 2013); of a recording (10, varying by a tenth); of
+        a participant's speech in an interview (50, varying by a quarter); that half of the vlogs
+        reach at most (480; recorded: about 45).
+    size, fps : int
+        Side of the square frames in pixels and their rate, of videos only.
+    workers : int
+        Processes; -1 uses every core.
+    recorded : bool
+        Of dvlog and lmvd: real sound and video, from which the arrays are extracted.
+    sample : str
+        Who takes part: study (as the corpora recruited), general or clinical.
+
+    Returns
+    -------
+    Path of the tree
+
+    Raises
+    ------
+    ValueError
+        An unknown layout, sample or effect, `recorded` of another layout, too few participants, or
+        `root` holds something else.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: depnb simulates {', '.join(LAYOUTS)}.")
+    effect = checked_effect(effect)
+    if sample not in severity.SAMPLES:
+        raise ValueError(f"sample {sample!r}: choose {', '.join(severity.SAMPLES)}.")
     kind = LAYOUTS[layout]
     if recorded:
         if kind.write is not _write_vlogs:
-            raise ValueError(f"layout {layout!r}: recorded is a choice of dvlog and lmvd only. Leave it out.")
+            raise ValueError(f"layout {layout!r}: recorded is a choice of dvlog and lmvd only. "
+                             "Leave it out.")
         kind = RECORDED
-    arguments = {"layout": layout, "participants": int(kind.participants if participants is None else participants),
-                 "seed": int(seed), "effect": float(effect), "seconds": float(seconds or kind.seconds), "version": VERSION}
+    arguments = {"layout": layout,
+                 "participants": int(kind.participants if participants is None else participants),
+                 "seed": int(seed), "effect": effect, "sample": sample,
+                 "seconds": float(seconds or kind.seconds), "version": VERSION}
     if kind.video:
         arguments |= {"size": int(size), "fps": int(fps)}
     if recorded:
@@ -73,10 +107,26 @@ def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, 
 
 
 def write_tree(root, arguments, write, workers):
-    """Have a tree written by write(folder, arguments, workers) -> planted truth, unless `root` holds it -> Path of it.
+    """Have a tree written, unless `root` holds it.
 
-    A tree whose marker does not list its files, as they were written before it did, is moved aside and written anew. Raises
-    ValueError when `root` holds something else.
+    A tree whose marker does not list its files, as they were written before it did, is moved aside
+    and written anew.
+
+    Parameters
+    ----------
+    root : path
+    arguments : dict
+    write : function of (folder, arguments, workers) -> planted truth
+    workers : int
+
+    Returns
+    -------
+    Path of the tree
+
+    Raises
+    ------
+    ValueError
+        `root` holds something else.
     """
     root = Path(root)
     check_writable(root.parent)             # at once; a lock would wait for some folders for ever
@@ -84,19 +134,25 @@ def write_tree(root, arguments, write, workers):
         if (root / MARKER).exists():
             try:
                 told = json.loads((root / MARKER).read_text())
+                old = outdated(root, told.get("arguments", {}))
                 other = differences(told.get("arguments", {}), arguments)
             except (ValueError, AttributeError, RecursionError):
-                raise ValueError(f"{root / MARKER}: cannot be read. Choose another folder or remove this one.") from None
+                raise ValueError(f"{root / MARKER}: cannot be read. "
+                                 "Choose another folder or remove this one.") from None
+            if old:
+                raise ValueError(old)
             if other:
-                raise ValueError(f"{root}: holds another simulated corpus ({other}). Choose another folder or remove this "
-                                 "one.")
+                raise ValueError(f"{root}: holds another simulated corpus ({other}). "
+                                 "Choose another folder or remove this one.")
             if "files" in told:
                 return root
-            print(f"{root.name} was written before {MARKER} vouched for every file: it is kept as {move_aside(root).name} "
-                  "and written anew.")
+            print(f"{root.name} was written before {MARKER} vouched for every file: "
+                  f"it is kept as {move_aside(root).name} and written anew.")
         if root.is_symlink() or (root.exists() and (not root.is_dir() or any(root.iterdir()))):
-            raise ValueError(f"{root}: is not empty and not a simulated corpus. Choose another folder.")
-        if root.exists():                   # now, not after minutes: it cannot be when the tree could not take its place
+            raise ValueError(f"{root}: is not empty and not a simulated corpus. "
+                             "Choose another folder.")
+        # now, not after minutes: it cannot be when the tree could not take its place
+        if root.exists():
             root.rmdir()
         part = root.with_name(f".{root.name}.part")
         stamp = part / "arguments.json"
@@ -112,7 +168,7 @@ def write_tree(root, arguments, write, workers):
 
 
 def vouch(root, truth):
-    """Write the marker: the planted truth, and the content of every file under `root` as it is now."""
+    """Write the marker: the planted truth, and the content of every file under `root`."""
     files = {p.relative_to(root).as_posix(): content_hash(p) for p in sorted(root.rglob("*"))
              if p.is_file() and p != root / MARKER}
     write_atomically(root / MARKER, json.dumps({**truth, "files": files}, indent=1, sort_keys=True))
@@ -120,71 +176,81 @@ def vouch(root, truth):
 
 def differences(written, asked):
     """What tells two sets of arguments apart, as words."""
-    return ", ".join(f"{k} {written.get(k)!r} there, {asked.get(k)!r} asked" for k in {**asked, **written}
-                     if written.get(k) != asked.get(k))
+    return ", ".join(f"{k} {written.get(k)!r} there, {asked.get(k)!r} asked"
+                     for k in {**asked, **written} if written.get(k) != asked.get(k))
 
 
-# The writers below draw their participants, unless they are given `people`: a table with their cues, as in `cohort`.
+# The writers below draw their participants, unless they are given `people`: a table with their
+# cues, as in `cohort`.
 
 
 def _write_videos(files, root, arguments, workers, people=None):
     """Write all videos and labels under root -> the planted truth."""
     seed, fps, size = arguments["seed"], arguments["fps"], arguments["size"]
-    cohort = severity.cohort(arguments["participants"], seed) if people is None else people
-    cues = _cues(cohort, face.CUES, arguments, people)
+    cohort = severity.cohort(arguments["participants"], seed,
+                             sample=arguments["sample"]) if people is None else people
+    cues, planted = _cues(cohort, face.CUES, arguments, people)
     frames = round(arguments["seconds"] * fps)
     jobs, sessions, participants = [], {}, {}
     for (_, row), (_, cue) in zip(cohort.iterrows(), cues.iterrows(), strict=True):
         videos, label = files(row["session"], row["split"])
         (root / label).parent.mkdir(parents=True, exist_ok=True)
         (root / label).write_text(f"{row['bdi2']}\n")
-        truth = {}
+        truth, films = {}, []
         for number, (task, name) in enumerate(sorted(videos.items())):
             key = [seed, *map(int, row["session"].split("_")), number]
             signal, events = face.signals(cue, task, frames, fps, np.random.default_rng([*key, 0]))
             truth[task] = {"file": name, "cue_frames": events}
-            jobs.append((root / name, [seed, int(row["participant"])], signal, size, fps, [*key, 1]))
-        items = {name: int(row[name]) for name in cohort.columns if name.startswith("phq8_")}
+            films.append((root / name, signal, [*key, 1]))
+        who = [seed, int(row["participant"]), 9]
+        jobs.append((films[-1][0], who, face.looks(row), films, size, fps))
+        items = severity.scores(row)
         sessions[row["session"]] = {"participant": int(row["participant"]), "split": row["split"],
-                                    "severity": round(row["severity"], 6), "bdi2": int(row["bdi2"]), **items,
-                                    "cues": cue.round(6).to_dict(), "videos": truth}
+                                    "severity": round(row["severity"], 6), "bdi2": int(row["bdi2"]),
+                                    **items, "cues": cue.round(6).to_dict(), "videos": truth}
         participants[int(row["participant"])] = {
             "gender": row["gender"], "age": int(row["age"]),
-            "face": face.identity(np.random.default_rng([seed, int(row["participant"]), 9]))["drawn"]}
-    _work(_video, jobs, "simulated videos", workers)
-    return {"cue_regions": face.CUE_REGIONS, "cue_regions_are": "indices of the 68-point landmark order",
+            "face": face.identity(np.random.default_rng(who), **face.looks(row)).drawn}
+    _work(_videos, jobs, "simulated videos", workers)
+    return {"planted": planted, "cue_regions": face.CUE_REGIONS,
+            "cue_regions_are": "indices of the 68-point landmark order",
             "sessions": sessions, "participants": participants}
 
 
 def _write_voices(root, arguments, workers, people=None):
     """Write all recordings and participants.csv under root -> the planted truth."""
     seed = arguments["seed"]
-    cohort = severity.case_control(arguments["participants"], seed) if people is None else people
-    cues = _cues(cohort, voice.CUES, arguments, people)
+    cohort = severity.case_control(arguments["participants"], seed,
+                                   sample=arguments["sample"]) if people is None else people
+    cues, planted = _cues(cohort, voice.CUES, arguments, people, severity.HEALTHY)
     jobs, table, sessions, participants = [], [], {}, {}
     for (_, row), (_, cue) in zip(cohort.iterrows(), cues.iterrows(), strict=True):
         number, label = int(row["participant"]), int(row["phq8_total"] >= 10)
         rng = np.random.default_rng([seed, number, 9])
         person, place = voice.identity(row["gender"], rng), voice.conditions(rng)
-        items = {name: int(row[name]) for name in cohort.columns if name.startswith("phq8_")}
+        items = severity.scores(row)
         facts = {"gender": row["gender"], "age": int(row["age"])}
-        participants[number] = {**facts, "severity": round(row["severity"], 6), "label": label, **items,
-                                "cues": cue.round(6).to_dict(), "usual": person["usual"], "recording": place}
+        participants[number] = {**facts, "severity": round(row["severity"], 6), "label": label,
+                                **items, "cues": cue.round(6).to_dict(), "usual": person["usual"],
+                                "recording": place}
         for take in range(1, 3 + rng.integers(2)):
             file = f"voices_{label}/{number}_{take}.wav"
             rng_take = np.random.default_rng([seed, number, take])
             setting, moved = voice.controls(cue, person, rng_take)
             seconds = arguments["seconds"] * rng_take.uniform(0.9, 1.1)
             spoken = voice.phrases(setting, seconds, rng_take)
-            jobs.append((root / file, setting, person, place, spoken, seconds, [seed, number, take, 1]))
-            table.append({"file": file, "participant": number, **facts, "phq8_total": items["phq8_total"]})
+            jobs.append((root / file, setting, person, place, spoken, seconds,
+                         [seed, number, take, 1]))
+            table.append({"file": file, "participant": number, **facts,
+                          "phq8_total": items["phq8_total"]})
             sessions[f"{number}_{take}"] = {
-                "participant": number, "file": file, "seconds": seconds, "controls": setting, "moved": moved,
-                "speech": spoken.round(4).tolist(), "pauses": np.c_[spoken[:-1, 1], spoken[1:, 0]].round(4).tolist()}
+                "participant": number, "file": file, "seconds": seconds, "controls": setting,
+                "moved": moved, "speech": spoken.round(4).tolist(),
+                "pauses": np.c_[spoken[:-1, 1], spoken[1:, 0]].round(4).tolist()}
     pd.DataFrame(table).sort_values("file").to_csv(root / "participants.csv", index=False)
     _work(_voice, jobs, "simulated voices", workers)
-    controls = {name: {**control._asdict(), "egemaps": voice.EGEMAPS[name]} for name, control in voice.CONTROLS.items()}
-    return {"controls": controls, "sessions": sessions, "participants": participants}
+    return {"planted": planted, "controls": voice.TRUTH, "sessions": sessions,
+            "participants": participants}
 
 
 def _write_interviews(root, arguments, workers, people=None):
@@ -195,31 +261,38 @@ def _write_interviews(root, arguments, workers, people=None):
 
 
 def _write_vlogs(root, arguments, workers, people=None):
-    """Write the arrays and tables of all vlogs under root, their sound and video too if recorded -> the planted truth."""
+    """Write arrays and tables of all vlogs under root (recorded: sound and video too) -> truth."""
     write, jobs, truth = vlog_corpus.plan(root, arguments, people)
     _work(write, jobs, "simulated vlogs", workers)
     return truth
 
 
-def _cues(cohort, names, arguments, people):
+def _cues(cohort, names, arguments, people, highest=severity.MOST):
+    """Latent cues, and Cohen's d by name; of a `cohort` the table of its root tells d."""
     if people is not None:
-        return people[[*names]]
-    return severity.cues(cohort["severity"], names, arguments["effect"], np.random.default_rng([arguments["seed"], 2]))
+        return people[[*names]], {}
+    return severity.cues(cohort, names, arguments["effect"], arguments["seed"],
+                         (arguments["sample"], highest))
 
 
 def _work(write, jobs, what, workers):
     """Write the files (first of each job) that are not there yet, in several processes."""
     jobs = [job for job in jobs if not job[0].exists()]
-    for _ in tqdm(Parallel(workers, return_as="generator_unordered")(delayed(write)(*job) for job in jobs), what, len(jobs),
-                  delay=2, leave=False):
+    parallel = Parallel(workers, return_as="generator")
+    done = parallel(delayed(write)(*job) for job in jobs)
+    for _ in tqdm(done, what, len(jobs), delay=2, leave=False):
         pass
 
 
-def _video(path, person, signal, size, fps, key):
+def _videos(_, who, looks, films, size, fps):
+    """The videos of one session, of a person who is made once."""
     cv2.setNumThreads(1)        # the processes share the cores already
-    path.parent.mkdir(parents=True, exist_ok=True)
-    face.write_video(path, face.identity(np.random.default_rng([*person, 9])), signal, size, fps,
-                     np.random.default_rng(key))
+    person = face.identity(np.random.default_rng(who), **looks)
+    for path, signal, key in films:
+        if path.exists():                   # of a writing that was interrupted
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        face.write_video(path, person, signal, size, fps, np.random.default_rng(key))
 
 
 def _voice(path, setting, person, place, spoken, seconds, key):
@@ -228,6 +301,7 @@ def _voice(path, setting, person, place, spoken, seconds, key):
 
 
 class Layout(NamedTuple):
+    """How a layout is written, and how much of it by default."""
     write: Callable             # (root, arguments, workers, people) -> the planted truth
     participants: int           # by default
     seconds: float              # of a video or recording by default

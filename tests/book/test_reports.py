@@ -1,4 +1,6 @@
-"""What was reported by others, and the authors' options beside ours: whole rows with sources, whole in their tables."""
+"""What was reported by others, and the authors' options beside ours: whole rows with sources,
+whole in their tables.
+"""
 
 import re
 
@@ -18,8 +20,8 @@ OPTIONS = [pytest.param(paper, row, id=f"{paper}-{number}")
 
 @pytest.fixture
 def row():
-    return {"who": "somebody", "modality": "audio", "numbers": {"MAE": "5"}, "protocol": "official", "known": "own",
-            "source": "abstract"}
+    return {"who": "somebody", "modality": "audio", "numbers": {"MAE": "5"}, "protocol": "official",
+            "known": "own", "source": "abstract"}
 
 
 class TestReports:
@@ -38,15 +40,16 @@ class TestReports:
 
     def test_the_papers_of_this_book_are_all_reported_with_and_without_numbers(self):
         for paper in claims.PAPERS.values():
-            shown = reports.of_paper(paper).data
-            assert "constant" in shown
-            assert "no run of ours is in this table" in shown
+            table = reports.of_paper(paper).data
+            assert "constant" in table
+            assert "no run of ours is in this table" in table
         assert "10.44 (9.14 to 11.84)" in reports.of_paper("sta_drn").data
         assert "were not at hand" in reports.of_paper("dynmultidep").data
 
     def test_protocol_and_source_stand_below_the_name_and_a_single_corpus_in_the_caption(self):
         table = BeautifulSoup(reports.of_paper("aafn").data, "html.parser")
-        assert [cell.text for cell in table.thead("th")] == ["who", "accuracy", "precision", "F1", "MAE", "RMSE"]
+        assert [cell.text for cell in table.thead("th")] == ["who", "accuracy", "precision", "F1",
+                                                             "MAE", "RMSE"]
         log = next(row for row in table.tbody("tr") if "attention, cross-entropy" in row.text)
         assert [line.text for line in log("small")] == [
             "audio, video; by window, epoch 16 of 200, best accuracy on the test windows",
@@ -59,16 +62,20 @@ class TestReports:
 
     def test_numbers_of_sta_drn_by_others_lie_around_the_constant(self):
         rows = next(e for e in reports.corpora() if e["corpus"] == "avec2014")["rows"]
-        others = [row for row in rows if row.get("paper") == "sta_drn" and re.search("anew|scored|runs|fork", row["who"])]
-        number = r"(?<![\d.(])\d+\.\d+(?![^()]*\))"             # not one in brackets, which is an interval's end
-        errors = [float(value) for row in others for value in re.findall(number, row["numbers"]["MAE"])]
+        others = [row for row in rows if row.get("paper") == "sta_drn"
+                  and re.search("anew|scored|runs|fork", row["who"])]
+        # not one in brackets, which is an interval's end
+        number = r"(?<![\d.(])\d+\.\d+(?![^()]*\))"
+        errors = [float(value) for row in others
+                  for value in re.findall(number, row["numbers"]["MAE"])]
         assert len(errors) >= 7
         assert sorted(errors)[0] == 8.5
         assert sorted(errors)[-2] == 10.44
         assert sorted(errors)[-1] == 13.49            # a further run, of 110 epochs
 
     def test_the_committed_page_is_what_the_data_file_gives(self):
-        assert (ROOT / reports.PAGE).read_text() == reports.page(), "run python -m depnb.book.reports"
+        assert (ROOT
+                / reports.PAGE).read_text() == reports.page(), "run python -m depnb.book.reports"
 
     def test_the_command_writes_the_page(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(reports, "PAGE", tmp_path / "field.md")
@@ -76,27 +83,29 @@ class TestReports:
         assert (tmp_path / "field.md").read_text() == reports.page()
         assert "corpora" in capsys.readouterr().out
 
-    @pytest.mark.parametrize(("change", "said"), [
+    @pytest.mark.parametrize(("change", "sentence"), [
         ({"known": "heard"}, "known 'heard'; choose one of own, files, quoted, counted"),
         ({"note": 1}, "unknown field 'note'"), ({"source": ""}, "it has no source"),
-        ({"known": "quoted"}, "it has no source"), ({"protocol": "with --x"}, "protocol holds 'with --x', which the page"),
+        ({"known": "quoted"}, "it has no source"),
+        ({"protocol": "with --x"}, "protocol holds 'with --x', which the page"),
         ({"numbers": {"AUC": "1"}}, "the corpus lists no 'AUC'")])
-    def test_a_faulty_row_is_told(self, row, change, said):
-        assert said in reports.fault(row | change, ["MAE", "RMSE"])
+    def test_a_faulty_row_is_told(self, row, change, sentence):
+        assert sentence in reports.fault(row | change, ["MAE", "RMSE"])
 
     def test_markdown_becomes_html(self):
         assert reports.to_html("**a** *b* `c` [d](https://e/f)") == (
             '<b>a</b> <i>b</i> <code>c</code> <a href="https://e/f">d</a>')
 
-    @pytest.mark.parametrize("code", ["<name>_<label>", "models/*/exp_*", "results/<data>_<model>_0.txt", "--save", "a & b"])
+    @pytest.mark.parametrize("code", ["<name>_<label>", "models/*/exp_*",
+                                      "results/<data>_<model>_0.txt", "--save", "a & b"])
     def test_code_is_shown_as_it_is_written(self, code):
-        shown = BeautifulSoup(reports.to_html(f"in `{code}` and *here*, 1 < 2"), "html.parser")
-        assert shown.code.text == code
-        assert shown.text == f"in {code} and here, 1 < 2"
+        page = BeautifulSoup(reports.to_html(f"in `{code}` and *here*, 1 < 2"), "html.parser")
+        assert page.code.text == code
+        assert page.text == f"in {code} and here, 1 < 2"
 
-    @pytest.mark.parametrize(("text", "part"), [
-        ("a <b> c", "<b"), ("say --x", "--"), ("exp_*/*.log", "*"), ("5 $", "$"), (r"a\_b", r"\_"), ("an _x_ b", "_"),
-        ("[a](b)", "](")])
+    @pytest.mark.parametrize(("text", "part"),
+                             [("a <b> c", "<b"), ("say --x", "--"), ("exp_*/*.log", "*"),
+                              ("5 $", "$"), (r"a\_b", r"\_"), ("an _x_ b", "_"), ("[a](b)", "](")])
     def test_what_a_page_would_eat_is_found_unless_it_is_code(self, text, part):
         assert part in eaten(text)
         assert eaten(f"so `{text}` stays") is None
@@ -109,12 +118,15 @@ class TestOptions:
         declared = papermill.inspect_notebook(str(ROOT / f"notebooks/{paper}.ipynb"))
         for name in re.findall(r"`([^`]+)`", row["ours"]):
             known = (name.split()[0] in declared or (ROOT / name.split()[0]).exists()
-                     or name.startswith(("python -m depnb", "papermill ", "make ", "snakemake ", "depnb.", "-p ", "-f ")))
-            assert known, f"{paper}: {row['theirs']}: ours {name!r} is no parameter, command or file"
+                     or name.startswith(("python -m depnb", "papermill ", "make ", "snakemake ",
+                                         "depnb.", "-p ", "-f ")))
+            assert (
+                known), f"{paper}: {row['theirs']}: ours {name!r} is no parameter, command or file"
 
     def test_what_the_readmes_name_is_answered(self):
         named = {"cfrafn": ("--data_path", "--save_path", "--model_save_name"),
-                 "aafn": ("--config_file", "--gpu", "--save"), "sta_drn": ("path,label", "face_detect.py", "--sigma"),
+                 "aafn": ("--config_file", "--gpu", "--save"),
+                 "sta_drn": ("path,label", "face_detect.py", "--sigma"),
                  "dynmultidep": ("--train False", "mamba_config", "mm_output_sizes")}
         for paper, names in named.items():
             theirs = " ".join(row["theirs"] for row in options.load(paper))
@@ -125,19 +137,21 @@ class TestOptions:
 
     @pytest.mark.parametrize("paper", claims.PAPERS.values())
     def test_nothing_of_a_row_is_lost_in_the_table(self, paper):
-        shown = " ".join(BeautifulSoup(options.of_paper(paper).data, "html.parser").get_text(" ").split())
+        table = " ".join(BeautifulSoup(options.of_paper(paper).data,
+                                       "html.parser").get_text(" ").split())
         for text in (row[field] for row in options.load(paper) for field in options.FIELDS):
             for part in re.split("`", text):
-                assert " ".join(part.split()) in shown, text
+                assert " ".join(part.split()) in table, text
 
-    @pytest.mark.parametrize(("change", "said"), [
-        ({"ours": ""}, "may not be empty"), ({"ours": "none", "note": ""}, "say in note why there is none"),
+    @pytest.mark.parametrize(("change", "sentence"), [
+        ({"ours": ""}, "may not be empty"),
+        ({"ours": "none", "note": ""}, "say in note why there is none"),
         ({"note": "as --y"}, "note holds 'as --y', which the page would change"),
         ({"more": 1}, "expected the fields theirs, where, ours, note")])
-    def test_a_faulty_row_is_told(self, tmp_path, monkeypatch, change, said):
+    def test_a_faulty_row_is_told(self, tmp_path, monkeypatch, change, sentence):
         row = {"theirs": "`--x`", "where": "main.py", "ours": "`seed`", "note": ""} | change
         (tmp_path / "params/toy").mkdir(parents=True)
         (tmp_path / "params/toy/commands.yaml").write_text(yaml.safe_dump([row]))
         monkeypatch.setattr(options, "located", lambda name: tmp_path / name)
-        with pytest.raises(ValueError, match=re.escape(said)):
+        with pytest.raises(ValueError, match=re.escape(sentence)):
             options.load("toy")

@@ -1,7 +1,8 @@
-"""A licensed corpus on two machines, each chapter: equal numbers, no name in common, and nothing a label table could join.
+"""A licensed corpus on two machines, each chapter: equal numbers, no name in common, and nothing a
+label table could join.
 
-A tree without its marker counts as licensed. Its people get numbers here that occur nowhere else, so that a number of
-theirs can be told from any other.
+A tree without its marker counts as licensed. Its people get numbers here that occur nowhere else,
+so that a number of theirs can be told from any other.
 """
 
 import json
@@ -41,7 +42,9 @@ LAYOUTS = {"sta_drn": ("avec2014", {"participants": 24, "seconds": 1.2}),
 
 @dataclass
 class Tree:
-    """A corpus, what its label table says (one row a session), files with faults, and sentences about these."""
+    """A corpus, what its label table says (one row a session), files with faults, and sentences
+    about these.
+    """
 
     root: Path
     table: pd.DataFrame
@@ -61,7 +64,9 @@ class Machine:
 
 
 def renamed(root):
-    """Put 90 before the number of every session, in the names of files and folders and in the tables."""
+    """Put 90 before the number of every session, in the names of files and folders and in the
+    tables.
+    """
     for path in sorted(root.rglob("*"), key=lambda p: -len(p.parts)):
         if re.match(r"\d+(_|$|\.)", path.name):
             path.rename(path.with_name(f"90{path.name}"))
@@ -79,20 +84,26 @@ def label_table(told):
         items = {k: v for k, v in facts.items() if k.startswith("phq8_") and k != "phq8_total"}
         score = next(facts[k] for k in ("bdi2", "phq8_total", "label") if k in facts)
         seconds = facts.get("seconds", facts.get("frames", 0) / 30)
-        rows.append({"session": f"90{name}", "participant": f"90{person}", "score": score, "seconds": seconds, **items,
-                     "split": facts.get("split", ""), "gender": facts.get("gender", ""),
-                     "label": int(score >= (14 if "bdi2" in facts else 10 if "phq8_total" in facts else 1))})
+        rows.append({"session": f"90{name}", "participant": f"90{person}", "score": score,
+                     "seconds": seconds, **items, "split": facts.get("split", ""),
+                     "gender": facts.get("gender", ""), "label":
+                     int(score >= (14 if "bdi2" in facts else 10 if "phq8_total" in facts else 1))})
     return pd.DataFrame(rows)
 
 
 def balanced(root, told):
-    """Other scores and splits for a simulated DAIC-WOZ: ten people to test on, five of them depressed."""
+    """Other scores and splits for a simulated DAIC-WOZ: ten people to test on, five of them
+    depressed.
+    """
     rows = []
     for number, (name, facts) in enumerate(told["sessions"].items()):
         total = (3, 12, 6, 17, 9, 21)[number % 6]
-        items = {f"phq8_{item}": total // 8 + (i < total % 8) for i, item in enumerate(severity.PHQ8_ITEMS)}
-        facts |= items | {"phq8_total": total, "split": "train" if number < 9 else "validation" if number < 14 else "test"}
-        rows.append({"participant": int(name), **{k: facts[k] for k in ("gender", "phq8_total", "split", *items)}})
+        items = {f"phq8_{item}": total // 8 + (i < total % 8)
+                 for i, item in enumerate(severity.PHQ8_ITEMS)}
+        facts |= items | {"phq8_total": total, "split": "train" if number < 9
+                          else "validation" if number < 14 else "test"}
+        rows.append({"participant": int(name),
+                     **{k: facts[k] for k in ("gender", "phq8_total", "split", *items)}})
     interview._write_labels(root, pd.DataFrame(rows))
 
 
@@ -101,7 +112,8 @@ def break_some(paper, root):
     if paper == "sta_drn":
         video = sorted(root.rglob("*.mp4"))[3]
         video.write_bytes(video.read_bytes()[:500])
-        return [video], ("all but fewer than five of 54 recordings used", "withheld: restricted corpus")
+        return [video], ("all but fewer than five of 54 recordings used",
+                         "withheld: restricted corpus")
     if paper == "cfrafn":
         files = sorted(root.glob("*/*.wav"))[:3]
         files[0].write_bytes(b"")
@@ -116,16 +128,19 @@ def break_some(paper, root):
         files[0].write_text("start_time,stop_time,speaker,value\n")
         files[1].write_bytes(b"")
         shutil.rmtree(folders[2])
-        return [*files, folders[2]], ("not separated by tabs", "no folder", "withheld: restricted corpus")
+        return [*files, folders[2]], ("not separated by tabs", "no folder",
+                                      "withheld: restricted corpus")
     (root / "speakers.csv").unlink()
     names = sorted(p.name for p in root.iterdir() if p.is_dir())
-    files = [root / name / f"{name}_{part}.npy" for name, part in zip(names, ("visual", "acoustic", "visual"), strict=False)]
+    files = [root / name / f"{name}_{part}.npy"
+             for name, part in zip(names, ("visual", "acoustic", "visual"), strict=False)]
     rows = np.load(files[0])
     rows[3, 5] = np.nan
     np.save(files[0], rows)
     np.save(files[1], np.array([{"a": 1}]), allow_pickle=True)
     files[2].unlink()
-    return files, ("NaN or infinite", "pickled Python objects", "but there is no", "counts as its own speaker")
+    return files, ("NaN or infinite", "pickled Python objects", "but there is no",
+                   "counts as its own speaker")
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
@@ -157,74 +172,79 @@ def on_a_machine(paper, tree, folder, cache):
 
 
 @pytest.fixture(scope="module")
-def here(paper, licensed, tmp_path_factory):
+def machine_a(paper, licensed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("here")
     return on_a_machine(paper, licensed, folder / "work", folder / "cache")
 
 
 @pytest.fixture(scope="module")
-def there(paper, licensed, here, tmp_path_factory):
+def machine_b(paper, licensed, machine_a, tmp_path_factory):
     """Another machine: the same features (they take long), another key."""
     folder = tmp_path_factory.mktemp("there")
-    shutil.copytree(here.folder.parent / "cache", folder / "cache", ignore=shutil.ignore_patterns(
-        privacy.KEY, privacy.REGISTRY, "hashes", "locks"))
+    shutil.copytree(machine_a.folder.parent / "cache", folder / "cache",
+                    ignore=shutil.ignore_patterns(privacy.KEY, privacy.REGISTRY, "hashes", "locks"))
     return on_a_machine(paper, licensed, folder / "work", folder / "cache")
 
 
 class TestTwoMachines:
-    def test_equal_numbers(self, here, there):
+    def test_equal_numbers(self, machine_a, machine_b):
         for name in ("metrics.json", "checkpoint.safetensors"):
-            assert (here.run / name).read_bytes() == (there.run / name).read_bytes(), name
-        for name, ids in (("predictions.csv", ["session", "participant"]), ("history.csv", ["seconds"])):
-            one, other = (pd.read_csv(machine.run / name).drop(columns=ids) for machine in (here, there))
+            assert (machine_a.run / name).read_bytes() == (machine_b.run / name).read_bytes(), name
+        for name, ids in (("predictions.csv", ["session", "participant"]),
+                          ("history.csv", ["seconds"])):
+            one, other = (pd.read_csv(machine.run / name).drop(columns=ids)
+                          for machine in (machine_a, machine_b))
             pd.testing.assert_frame_equal(one, other)
 
-    def test_no_pseudonym_in_common(self, here, there):
-        one, other = (set(PSEUDONYM.findall("".join(path.read_text() for path in machine.run.iterdir()
-                                                   if path.name in privacy.IDENTIFYING and path.exists())))
-                      for machine in (here, there))
+    def test_no_pseudonym_in_common(self, machine_a, machine_b):
+        one, other = (
+            set(PSEUDONYM.findall("".join(path.read_text() for path in machine.run.iterdir()
+                                          if path.name in privacy.IDENTIFYING and path.exists())))
+            for machine in (machine_a, machine_b))
         assert len(one) == len(other) >= 20
         assert not one & other
 
-    def test_both_are_believed_and_say_what_is_identifying(self, here, there):
-        for machine in (here, there):
+    def test_both_are_believed_and_say_what_is_identifying(self, machine_a, machine_b):
+        for machine in (machine_a, machine_b):
             assert verify.refusal(machine.run) is None
             facts = runs.Run(machine.run).provenance
             assert facts["identifying"] == list(privacy.IDENTIFYING)
             assert not facts["corpus"]["simulated"]
 
-    def test_what_is_identifying_is_for_the_owner_alone(self, here):
-        there_are = [p for p in here.run.iterdir() if p.name in privacy.IDENTIFYING]
+    def test_what_is_identifying_is_for_the_owner_alone(self, machine_a):
+        there_are = [p for p in machine_a.run.iterdir() if p.name in privacy.IDENTIFYING]
         assert {p.name for p in there_are} >= {"predictions.csv", "private.log"}
         assert {oct(p.stat().st_mode & 0o777) for p in there_are} == {"0o600"}
-        assert not list(here.run.glob(privacy.KEY))
+        assert not list(machine_a.run.glob(privacy.KEY))
 
 
 class TestFaults:
-    def test_are_said_and_the_others_go_on(self, licensed, here):
-        page = shown(here.executed)
+    def test_are_said_and_the_others_go_on(self, licensed, machine_a):
+        page = output_text(machine_a.executed)
         for sentence in licensed.sentences:
             assert sentence in page
-        assert not json.loads((here.run / "metrics.json").read_text())["simulated"]
+        assert not json.loads((machine_a.run / "metrics.json").read_text())["simulated"]
         assert "**simulated data**" not in page
 
-    def test_only_the_private_log_says_whose(self, licensed, here):
-        log = (here.run / "private.log").read_text()
+    def test_only_the_private_log_says_whose(self, licensed, machine_a):
+        log = (machine_a.run / "private.log").read_text()
         assert all(path.name in log for path in licensed.broken)
 
 
-def shown(executed):
+def output_text(executed):
     """All text that a run put into a notebook."""
     outputs = [o for cell in executed.cells for o in cell.get("outputs", [])]
-    data = [text for o in outputs for kind, text in o.get("data", {}).items() if not kind.startswith("image/")]
-    return "\n".join([*map(str, data), *(str(o.get("text", "")) for o in outputs),
-                      *(f"{o.get('ename', '')} {o.get('evalue', '')} {o.get('traceback', '')}" for o in outputs)])
+    data = [text for o in outputs for kind, text in o.get("data", {}).items()
+            if not kind.startswith("image/")]
+    return "\n".join([*map(str, data), *(str(o.get("text", "")) for o in outputs), *(
+        f"{o.get('ename', '')} {o.get('evalue', '')} {o.get('traceback', '')}" for o in outputs)])
 
 
 def numbers_in(value, where):
     """Sequences of numbers in a nested value, and all its numbers together -> (where, list)."""
     if isinstance(value, dict):
-        leaves = [v for v in value.values() if isinstance(v, (int, float)) and not isinstance(v, bool)]
+        leaves = [v for v in value.values()
+                  if isinstance(v, (int, float)) and not isinstance(v, bool)]
         yield where, leaves
         for key, inner in value.items():
             yield from numbers_in(inner, f"{where}/{key}")
@@ -241,13 +261,16 @@ NUMBER = re.compile(r"(?<![\w.])(?<![A-Z]-)-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.]*\w
 
 
 def columns_of(page, where):
-    """Columns and rows of every HTML table, each of a cell's numbers by itself -> (where, list of text)."""
+    """Columns and rows of every HTML table, each of a cell's numbers by itself -> (where, list of
+    text).
+    """
     for number, table in enumerate(BeautifulSoup(page, "html.parser").find_all("table")):
-        cells = [[NUMBER.findall(cell.get_text(" ", strip=True)) for cell in row.find_all(["td", "th"])]
-                 for row in table.find_all("tr")]
+        cells = [[NUMBER.findall(cell.get_text(" ", strip=True))
+                  for cell in row.find_all(["td", "th"])] for row in table.find_all("tr")]
         for line in (*cells, *map(list, zip(*cells, strict=False))):
             for position in range(max(map(len, line), default=0)):
-                yield f"{where}, table {number}", [cell[position] for cell in line if len(cell) > position]
+                yield f"{where}, table {number}", [cell[position] for cell in line
+                                                   if len(cell) > position]
 
 
 def columns_of_text(text, where):
@@ -270,7 +293,8 @@ def small_groups(value, where):
     """Groups of one to four people that a nested value tells something about -> reasons."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            if key in ("participants", "speakers", "people", "depressed") and isinstance(inner, int) and 0 < inner < 5:
+            if (key in ("participants", "speakers", "people", "depressed")
+                and isinstance(inner, int) and 0 < inner < 5):
                 yield f"{where}: of {inner} {key}"
             if key in privacy.DECIDED and inner is not None and inner < privacy.FEWEST:
                 yield f"{where}: {key} {inner}"
@@ -281,20 +305,26 @@ def small_groups(value, where):
 
 
 def left_by(machine):
-    """What a run leaves beside what is identifying -> texts by name, sequences of numbers as (where, list)."""
-    page = shown(machine.executed)
-    texts = {"notebook": page, "cells": json.dumps([[c.source, c.metadata] for c in machine.executed.cells])}
+    """What a run leaves beside what is identifying -> texts by name, sequences of numbers as
+    (where, list).
+    """
+    page = output_text(machine.executed)
+    texts = {"notebook": page,
+             "cells": json.dumps([[c.source, c.metadata] for c in machine.executed.cells])}
     sequences = [*columns_of(page, "notebook"), *columns_of_text(page, "notebook")]
-    for path in sorted(p for p in machine.run.rglob("*") if p.is_file() and p.name not in privacy.IDENTIFYING):
+    for path in sorted(p for p in machine.run.rglob("*")
+                       if p.is_file() and p.name not in privacy.IDENTIFYING):
         if path.suffix in (".csv", ".json", ".yaml", ".log", ""):
-            texts[path.name] = re.sub(r"\b[0-9a-f]{64}\b", "a hash", path.read_text())        # of files of the run
+            # of files of the run
+            texts[path.name] = re.sub(r"\b[0-9a-f]{64}\b", "a hash", path.read_text())
         elif path.suffix != ".png":             # headers of weights, databases
             texts[path.name] = path.read_bytes()[:100_000].decode("latin1")
         if path.suffix == ".json":
             sequences += numbers_in(json.loads(texts[path.name]), path.name)
         elif path.suffix == ".csv":
             table = pd.read_csv(path)
-            sequences += [(f"{path.name}/{c}", table[c].tolist()) for c in table.select_dtypes("number")]
+            sequences += [(f"{path.name}/{c}", table[c].tolist())
+                          for c in table.select_dtypes("number")]
     for figure in machine.figures:
         name = f"figure {figure['figure']}"
         texts[name] = texts.get(name, "") + "\n".join(figure["texts"])
@@ -303,24 +333,28 @@ def left_by(machine):
 
 
 def secrets_of(table, predictions):
-    """What must not be told one by one: name -> values, one a person, session or row, of all or of one part."""
-    found = {}
+    """What must not be told one by one: name -> values, one a person, session or row, of all or of
+    one part.
+    """
+    secrets = {}
     people = table.drop_duplicates("participant")
     for column in ("score", "seconds", *(c for c in table if c.startswith("phq8_"))):
         for part in {"", *table["split"]}:
             for rows in (table, people):
-                found[f"{column} {part} {len(rows)}"] = rows.loc[(part == "") | (rows["split"] == part), column]
+                secrets[f"{column} {part} {len(rows)}"] = (
+                    rows.loc[(part == "") | (rows["split"] == part), column])
     wanted = predictions.select_dtypes("number").assign(error=lambda t: t["y_pred"] - t["y_true"])
     wanted["distance"] = wanted["error"].abs()
     for split in set(predictions["split"]):
         rows = (predictions["split"] == split).to_numpy()
         for column in wanted:
-            found[f"{column} of {split} rows"] = wanted.loc[rows, column]
+            secrets[f"{column} of {split} rows"] = wanted.loc[rows, column]
             for by in ("session", "participant"):
-                found[f"{column} of {split} by {by}"] = wanted.loc[rows, column].groupby(
+                secrets[f"{column} of {split} by {by}"] = wanted.loc[rows, column].groupby(
                     predictions.loc[rows, by], sort=False).mean()
-    found = {name: np.asarray(values, float)[np.isfinite(np.asarray(values, float))] for name, values in found.items()}
-    return {name: values for name, values in found.items() if len(values) >= 3}
+    secrets = {name: np.asarray(values, float)[np.isfinite(np.asarray(values, float))]
+               for name, values in secrets.items()}
+    return {name: values for name, values in secrets.items() if len(values) >= 3}
 
 
 def told(row):
@@ -346,7 +380,8 @@ class Secret:
             return False
         near = 1e-4 if decimals is None else 1.01 * 10.0**-decimals / np.ptp(row)
         scaled = np.sort((row - row.min()) / np.ptp(row))
-        return near < 0.1 and min(np.abs(s - self.scaled).max() for s in (scaled, np.sort(1 - scaled))) < near
+        return near < 0.1 and min(np.abs(s - self.scaled).max()
+                                  for s in (scaled, np.sort(1 - scaled))) < near
 
     def some_in(self, row, decimals):
         """Whether all of a sequence is among them, and that is no chance."""
@@ -362,7 +397,8 @@ class Secret:
         return chance ** len(mine) < 1e-4 and np.isin(mine, own).all()
 
 
-FEW = re.compile(r"(?<![\w.])[1-4] (?:depressed|participants|people|persons|sessions|speakers|women|men|vlogs|recordings)\b")
+FEW = re.compile(r"(?<![\w.])[1-4] (?:depressed|participants|people|persons|sessions|speakers|"
+                 r"women|men|vlogs|recordings)\b")
 
 
 def joined(texts, sequences, table, predictions):
@@ -372,11 +408,14 @@ def joined(texts, sequences, table, predictions):
     """
     reasons = []
     names = {*table["session"], *table["participant"]}
-    lengths = set(table["seconds"].round(1)) if table["seconds"].round(1).nunique() > len(table) / 2 else set()
+    lengths = (set(table["seconds"].round(1))
+               if table["seconds"].round(1).nunique() > len(table) / 2 else set())
     for where, text in texts.items():
-        reasons += [f"{where}: names {name}" for name in names if re.search(rf"(?<![\d.]){name}(?!\d)", text)]
+        reasons += [f"{where}: names {name}" for name in names
+                    if re.search(rf"(?<![\d.]){name}(?!\d)", text)]
         reasons += [f"{where}: pseudonym {name}" for name in PSEUDONYM.findall(text)[:1]]
-        reasons += [f"{where}: a length of {s} s" for s in {float(s) for s in re.findall(r"(\d+\.\d+) s\b", text)} & lengths]
+        reasons += [f"{where}: a length of {s} s"
+                    for s in {float(s) for s in re.findall(r"(\d+\.\d+) s\b", text)} & lengths]
         reasons += [f"{where}: {few}" for few in FEW.findall(text)]
     secrets = [Secret(name, values) for name, values in secrets_of(table, predictions).items()]
     orders = [pd.factorize(table[column], sort=True)[0].tolist() for column in ("gender", "label")
@@ -395,36 +434,39 @@ class TestNobodyIsNamed:
     """Everything a run leaves but what is marked identifying, joined with the label table."""
 
     @pytest.fixture
-    def name(self, licensed, here):
-        return partial(joined, table=licensed.table, predictions=pd.read_csv(here.run / "predictions.csv"))
+    def name(self, licensed, machine_a):
+        return partial(joined, table=licensed.table,
+                       predictions=pd.read_csv(machine_a.run / "predictions.csv"))
 
-    def test_by_whatever_the_run_leaves(self, here, name):
-        texts, sequences = left_by(here)
-        assert {"notebook", "metrics.json", "history.csv", "provenance.json", "figure training"} <= set(texts)
+    def test_by_whatever_the_run_leaves(self, machine_a, name):
+        texts, sequences = left_by(machine_a)
+        assert {"notebook", "metrics.json", "history.csv", "provenance.json",
+                "figure training"} <= set(texts)
         assert len(sequences) > 200
         assert name(texts, sequences) == []
         for file in ("metrics.json", "provenance.json"):
             assert list(small_groups(json.loads(texts[file]), file)) == []
 
-    def test_on_the_page_that_is_made_of_it(self, here, name, tmp_path):
-        shutil.copy(here.folder / "out.ipynb", tmp_path / "index.ipynb")
+    def test_on_the_page_that_is_made_of_it(self, machine_a, name, tmp_path):
+        shutil.copy(machine_a.folder / "out.ipynb", tmp_path / "index.ipynb")
         (tmp_path / "conf.py").write_text('extensions = ["myst_nb"]\nnb_execution_mode = "off"\n')
-        subprocess.run([sys.executable, "-m", "sphinx", "-Q", str(tmp_path), str(tmp_path / "html")], check=True)
+        subprocess.run([sys.executable, "-m", "sphinx", "-Q", str(tmp_path),
+                        str(tmp_path / "html")], check=True)
         page = (tmp_path / "html/index.html").read_text()
         assert "cell_output" in page
         assert name({"page": page}, list(columns_of(page, "page"))) == []
 
-    def test_on_the_page_of_real_data(self, paper, here, name, tmp_path):
-        shutil.copytree(here.run, tmp_path / f"runs/{paper}/mine")
+    def test_on_the_page_of_real_data(self, paper, machine_a, name, tmp_path):
+        shutil.copytree(machine_a.run, tmp_path / f"runs/{paper}/mine")
         page = report_of_real_data(tmp_path, tmp_path / "runs")
         assert "1 shown, 0 refused" in page
         assert name({"page": page}, list(columns_of(page, "page"))) == []
 
-    def test_by_what_is_exported(self, here, name, tmp_path):
-        left = runs.export(here.run, tmp_path / "away")
+    def test_by_what_is_exported(self, machine_a, name, tmp_path):
+        left = runs.export(machine_a.run, tmp_path / "away")
         assert {"predictions.csv", "private.log"} <= set(left)
         assert not {p.name for p in (tmp_path / "away").rglob("*")} & set(privacy.IDENTIFYING)
-        copy = Machine(tmp_path, here.executed, [])
+        copy = Machine(tmp_path, machine_a.executed, [])
         (tmp_path / "away").rename(tmp_path / "run")
         assert name(*left_by(copy)) == []
         assert "predictions.csv is missing" in verify.refusal(tmp_path / "run")
@@ -432,52 +474,59 @@ class TestNobodyIsNamed:
             digest, _, file = line.partition("  ")
             assert file == "predictions.csv" or content_hash(tmp_path / "run" / file) == digest
 
-    def test_no_face_and_no_voice_leaves(self, paper, here):
+    def test_no_face_and_no_voice_leaves(self, paper, machine_a):
         if paper == "sta_drn":
-            assert faces(pictures(here.executed)) == 0
-        assert not re.search("<audio|i feel", shown(here.executed))
+            assert faces(pictures(machine_a.executed)) == 0
+        assert not re.search("<audio|i feel", output_text(machine_a.executed))
 
-    def test_the_join_would_find_them(self, licensed, here, name):
+    def test_the_join_would_find_them(self, licensed, machine_a, name):
         """What it must not find in a run, it finds where it is."""
-        table, predictions = licensed.table, pd.read_csv(here.run / "predictions.csv")
+        table, predictions = licensed.table, pd.read_csv(machine_a.run / "predictions.csv")
         test = predictions[predictions["split"] == "test"]
         person = test.groupby("participant", sort=False)[["y_true", "y_pred"]].mean()
         person["error"] = person["y_pred"] - person["y_true"]
         digits = 1 if np.ptp(person["y_pred"]) > 3 else 3
         written = person.round(digits)
         worst = person.reindex(person["error"].abs().sort_values().index)[-5:]
-        pages = {"a table": written.to_html(index=False), "the worst five": worst.round(digits + 1).to_html(index=False),
-                 "with a unit": written.assign(y_pred=[f"{p} points" for p in written["y_pred"]]).to_html(index=False),
+        pages = {"a table": written.to_html(index=False), "the worst five":
+                 worst.round(digits + 1).to_html(index=False), "with a unit": written.assign(
+                     y_pred=[f"{p} points" for p in written["y_pred"]]).to_html(index=False),
                  "errors": written[["error"]].sort_values("error").to_html(index=False)}
         for what, page in pages.items():
             assert name({}, list(columns_of(page, what))), what
-        for what, text in {"printed": person.to_string(), "printed, rounded": written.to_string(index=False),
-                           "in a line": " ".join(map(str, person["y_pred"].round(digits + 1)))}.items():
+        for what, text in {"printed": person.to_string(),
+                           "printed, rounded": written.to_string(index=False), "in a line":
+                               " ".join(map(str, person["y_pred"].round(digits + 1)))}.items():
             assert name({}, list(columns_of_text(text, what))), what
-        for what, row in {"a dot a person": person["y_pred"], "in another unit": 1 - person["y_pred"] / 63,
-                          "sorted": person["y_pred"].sort_values(), "four people": person["y_pred"][:4],
+        for what, row in {"a dot a person": person["y_pred"],
+                          "in another unit": 1 - person["y_pred"] / 63,
+                          "sorted": person["y_pred"].sort_values(),
+                          "four people": person["y_pred"][:4],
                           "rows": test["y_pred"], "a bar a person": person["error"].abs(),
                           "gender in order": pd.factorize(table["gender"], sort=True)[0],
                           "class in order": table["label"]}.items():
             assert name({}, [(what, list(row))]) or len(set(row)) < 2, what
         columns = [c for c in table if c.startswith("phq8_") or c in ("score", "seconds")]
         for column in (c for c in columns if table[c].nunique() > 3):
-            assert name({}, [(column, table[column].sample(frac=1, random_state=0).tolist())]), column
+            assert name({},
+                        [(column, table[column].sample(frac=1, random_state=0).tolist())]), column
         if table["seconds"].round(1).nunique() > len(table) / 2:
             assert name({}, [("minutes", (table["seconds"] / 60).tolist())])
             assert name({"a": f"it took {table['seconds'][3]:.1f} s"}, [])
-        for text in (f"x{table['session'][0]}.wav", test["session"].iloc[0], "7 participants (2 depressed)"):
+        for text in (f"x{table['session'][0]}.wav", test["session"].iloc[0],
+                     "7 participants (2 depressed)"):
             assert name({"a": text}, []), text
-        assert list(small_groups({"by_gender": [{"participants": 4}, {"participants": 5}]}, "")) == [
-            "/by_gender/0: of 4 participants"]
+        assert (list(small_groups({"by_gender": [{"participants": 4}, {"participants": 5}]}, ""))
+                == ["/by_gender/0: of 4 participants"])
         assert list(small_groups({"tn": 5, "fp": None, "fn": 0}, "")) == [": fn 0"]
 
 
-def test_purge_knows_every_file_that_a_run_writes(licensed, here):
-    cache = here.folder.parent / "cache"
+def test_purge_knows_every_file_that_a_run_writes(licensed, machine_a):
+    cache = machine_a.folder.parent / "cache"
     gone, unknown = purge(licensed.root, cache, dry=True)
-    assert here.run in gone
+    assert machine_a.run in gone
     assert unknown == []
-    stay = {p.name for p in cache.rglob("*") if p.is_file() and not any(p.is_relative_to(g) for g in gone)}
+    stay = {p.name for p in cache.rglob("*")
+            if p.is_file() and not any(p.is_relative_to(g) for g in gone)}
     assert stay <= {privacy.KEY, "pseudonyms.lock"}
-    assert os.path.exists(here.run)
+    assert os.path.exists(machine_a.run)

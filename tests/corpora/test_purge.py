@@ -25,7 +25,8 @@ first_bytes.version = 1
 
 def a_run(folder, corpus=None, **parameters):
     """A finished run as far as files go."""
-    run = runs.Run.start("cfrafn", {"data_root": "auto", "run_dir": str(folder), "resume": True, "seed": 0} | parameters)
+    run = runs.Run.start("cfrafn", {"data_root": "auto", "run_dir": str(folder), "resume": True,
+                                    "seed": 0} | parameters)
     if corpus:
         run.use(corpus)
     run.save("predictions.csv", "session\n")
@@ -36,7 +37,9 @@ def a_run(folder, corpus=None, **parameters):
 
 @pytest.fixture
 def two(voices, tmp_path, monkeypatch):
-    """Two licensed corpora with features, a run each, and the repository's runs: (cache, {name: (root, run)})."""
+    """Two licensed corpora with features, a run each, and the repository's runs: (cache, {name:
+    (root, run)}).
+    """
     monkeypatch.setattr(files, "repository", lambda: tmp_path / "repository")
     made = {}
     for number, name in enumerate(("mine", "other")):
@@ -72,8 +75,8 @@ def test_all_of_one_corpus_goes_and_nothing_of_another(two, tmp_path, capsys):
     assert not hashes & {content_hash(p) for p in root.glob("*/*.wav")}
     assert state(root) | state(other) | state(others_run) == before
     assert (cache / privacy.KEY).exists()
-    assert purge.purge(root, cache) == ([], ["Nothing is left that was derived from this folder, as far as the cache "
-                                             f"knows. It knows {other}."])
+    assert purge.purge(root, cache) == ([], ["Nothing is left that was derived from this folder, "
+                                             f"as far as the cache knows. It knows {other}."])
 
 
 def test_a_second_purge_finds_nothing(two, capsys, monkeypatch):
@@ -82,7 +85,8 @@ def test_a_second_purge_finds_nothing(two, capsys, monkeypatch):
     root, _ = made["mine"]
     for note in (cache / "hashes").iterdir():
         note.unlink()
-    for expected in (r"[1-9]\d* files and folders were removed", "Nothing is left that was derived from this folder"):
+    for expected in (r"[1-9]\d* files and folders were removed",
+                     "Nothing is left that was derived from this folder"):
         monkeypatch.setattr(files, "_known", {})
         purge.main([str(root), "--cache", str(cache)])
         told = capsys.readouterr().out
@@ -180,7 +184,8 @@ def test_a_run_folder_that_lost_its_parameters_is_named(two):
     for name in ("params.yaml", "provenance.json"):
         (run / name).unlink()
     _, left = purge.purge(root, cache)
-    assert f"{run}: has neither params.yaml nor provenance.json, so that it may be no run's." in left
+    assert (f"{run}: "
+            "has neither params.yaml nor provenance.json, so that it may be no run's." in left)
     assert (run / "predictions.csv").exists()
 
 
@@ -215,13 +220,16 @@ def test_dry_only_tells(two):
 
 
 def test_without_a_cache(tmp_path):
-    with pytest.raises(SystemExit, match=r"no such folder\. Give the cache_dir of your runs with --cache\.$"):
+    with pytest.raises(SystemExit,
+                       match=r"no such folder\. Give the cache_dir of your runs with --cache\.$"):
         purge.main([str(tmp_path), "--cache", str(tmp_path / "no")])
 
 
 @pytest.mark.parametrize("content", [
-    b"[]", b"3", b'{"root": 3, "contents": [], "outputs": []}', b'{"root": "/x", "contents": 5, "outputs": []}',
-    b'{"root": "/x", "contents": [[1]], "outputs": []}', b'{"root": "/x", "contents": [], "outputs": ["."]}',
+    b"[]", b"3", b'{"root": 3, "contents": [], "outputs": []}',
+    b'{"root": "/x", "contents": 5, "outputs": []}',
+    b'{"root": "/x", "contents": [[1]], "outputs": []}',
+    b'{"root": "/x", "contents": [], "outputs": ["."]}',
     b'{"root": "/x", "contents": [], "outputs": {"a": 1}}', b"\xff\xfe", b"[" * 100_000, None])
 def test_a_note_of_any_shape_is_listed(two, content):
     cache, made = two
@@ -239,9 +247,12 @@ def test_a_note_of_any_shape_is_listed(two, content):
 def test_a_damaged_note_of_the_folder_itself_is_named(two):
     cache, made = two
     root, run = made["mine"]
-    note = next(n for n in (cache / privacy.REGISTRY).glob("*.json") if json.loads(n.read_text())["root"] == str(root))
+    note = next(n for n in (cache / privacy.REGISTRY).glob("*.json")
+                if json.loads(n.read_text())["root"] == str(root))
     note.write_text("[]")
-    with pytest.raises(ValueError, match=r"json: cannot be read; it says what was derived from .*remove this file\."):
+    with pytest.raises(
+        ValueError,
+        match=r"json: cannot be read; it says what was derived from .*remove this file\."):
         privacy.derived_from(cache, root, outputs=[run])
 
 

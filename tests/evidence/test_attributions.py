@@ -1,4 +1,6 @@
-"""Attributions against planted truth: the masks, and networks made by hand that look there, elsewhere, or nowhere."""
+"""Attributions against planted truth: the masks, and networks made by hand that look there,
+elsewhere, or nowhere.
+"""
 
 import numpy as np
 import pandas as pd
@@ -23,8 +25,9 @@ def data(small_cohort, models):
 @pytest.fixture(scope="module")
 def masks(models, data):
     """masks(name) -> list of masks of all its units."""
-    found = {name: models[name].planted(data[name], range(len(models[name].table))) for name in NAMES}
-    return found.__getitem__
+    by_pipeline = {name: m.paper.planted(data[name], m.units, range(len(m.table)))
+                   for name, m in models.items()}
+    return by_pipeline.__getitem__
 
 
 def partly(masks):
@@ -37,51 +40,58 @@ class TestMasks:
     def test_have_the_shape_of_what_is_attributed(self, models, masks, name):
         model = models[name]
         for row in (0, 5):
-            inputs = model.inputs(np.array([row]), model.prepare(np.arange(8), _people(model)))
+            inputs = model.paper.inputs(model.units, np.array([row]), state_of(model))
             for sense, mask in masks(name)[row].items():
                 assert mask.dtype == bool
                 assert mask.shape == attributions.reduced(inputs[sense][0].numpy(), sense).shape
-        assert set(masks(name)[0]) == set(models[name].pieces)
+        assert set(masks(name)[0]) == set(models[name].paper.pieces)
 
     def test_functionals_are_those_that_a_control_moves(self, data, masks):
         controls = data["cfrafn"].truth["controls"]
-        there = {name for name, on in zip(speech.egemaps_names(), masks("cfrafn")[0]["egemaps"], strict=True) if on}
-        assert there == {name for control in controls.values() for name in control["egemaps"]}
-        assert all(there & set(control["egemaps"]) for control in controls.values() if control["egemaps"])
+        planted = {name for name, on in zip(speech.egemaps_names(), masks("cfrafn")[0]["egemaps"],
+                                            strict=True) if on}
+        assert planted == {name for control in controls.values() for name in control["egemaps"]}
+        assert all(planted & set(control["egemaps"]) for control in controls.values()
+                   if control["egemaps"])
 
-    def test_pixels_are_near_the_landmarks_of_a_cue_that_is_shown_in_that_frame(self, models, data, masks):
+    def test_pixels_are_near_the_landmarks_of_a_cue_that_is_shown_in_that_frame(self, models, data,
+                                                                                masks):
         model, regions = models["sta_drn"], data["sta_drn"].truth["cue_regions"]
         seen = 0
         for row in range(len(model.table)):
-            mask, recording, shown = masks("sta_drn")[row]["clips"], model.table["recording"][row], model.shown(row)
-            track = model.tracks[recording]
-            points = face.to_crop(track["landmarks"], track["alignment"])[shown] * model.p.image_size
-            events = data["sta_drn"].cue_frames(recording, track["frame"][shown])
+            mask, recording = masks("sta_drn")[row]["clips"], model.table["recording"][row]
+            clip_frames = model.paper.first_clip(model.units, row)
+            track = model.units.data["tracks"][recording]
+            points = face.to_crop(track["landmarks"],
+                                  track["alignment"])[clip_frames] * model.paper.p.image_size
+            events = data["sta_drn"].cue_frames(recording, track["frame"][clip_frames])
             for t in range(len(mask)):
                 on = [regions[cue] for cue, frames in events.items() if cue != "head" and frames[t]]
                 assert mask[t].any() == bool(on)
                 if on:
                     y, x = np.nonzero(mask[t])
                     near = points[t][sorted({i for indices in on for i in indices})]
-                    far = np.hypot(x[:, None] + 0.5 - near[:, 0], y[:, None] + 0.5 - near[:, 1]).min(1)
-                    assert far.max() < 0.07 * model.p.image_size
+                    far = np.hypot(x[:, None] + 0.5 - near[:, 0],
+                                   y[:, None] + 0.5 - near[:, 1]).min(1)
+                    assert far.max() < 0.07 * model.paper.p.image_size
                     seen += 1
         assert seen > 10
 
     def test_sentences_are_those_whose_turn_carries_planted_words(self, models, data, masks):
         model = models["aafn"]
         for row in range(len(model.table)):
-            session, mask = model.windows.table["session"][row], masks("aafn")[row]["text"]
-            given = model.inputs(np.array([row]), {})["text"][0].numpy()
+            session, mask = model.table["session"][row], masks("aafn")[row]["text"]
+            sentences = model.paper.inputs(model.units, np.array([row]), {})["text"][0].numpy()
             turns = pd.DataFrame(data["aafn"].truth["sessions"][session]["turns"])
-            whole = model.windows.sessions[session]
-            for vector, on in zip(given, mask, strict=True):
+            interview = model.units.data["windows"].sessions[session]
+            for vector, on in zip(sentences, mask, strict=True):
                 if not vector.any():
                     assert not on                                       # no sentence there
                     continue
-                places = np.flatnonzero((whole["text"] == vector).all(1))
-                begins = whole["span"][places, 0]
-                carries = [turns["carries"][(turns["start"] - begin).abs().idxmin()] for begin in begins]
+                places = np.flatnonzero((interview["text"] == vector).all(1))
+                begins = interview["span"][places, 0]
+                carries = [turns["carries"][(turns["start"] - begin).abs().idxmin()]
+                           for begin in begins]
                 assert on in carries
         assert 0.05 < np.mean([m["text"].mean() for m in masks("aafn")]) < 0.95
 
@@ -89,10 +99,11 @@ class TestMasks:
         model = models["dynmultidep"]
         for row, recording in enumerate(model.table["recording"]):
             truth = data["dynmultidep"].truth["sessions"][recording]
-            for given, sense in (("audio", "acoustic"), ("visual", "visual")):
+            for modality, sense in (("audio", "acoustic"), ("visual", "visual")):
                 spans = [span for kind in ("slow", "short") for span in truth[kind].get(sense, [])]
-                expected = [any(a <= second <= b for a, b in spans) for second in range(len(model.vlogs[row][sense]))]
-                np.testing.assert_array_equal(masks("dynmultidep")[row][given], expected)
+                seconds = range(len(model.units.data["arrays"][recording][sense]))
+                expected = [any(a <= second <= b for a, b in spans) for second in seconds]
+                np.testing.assert_array_equal(masks("dynmultidep")[row][modality], expected)
 
 
 class Looks(torch.nn.Module):
@@ -109,55 +120,61 @@ class Looks(torch.nn.Module):
             x = inputs[sense]
             mask = mask if sense == "egemaps" else mask[None] if sense == "clips" else mask[:, None]
             total = total + (x * mask).flatten(1).sum(1)
-        if self.name == "aafn":                                         # eight items, two answers each
+        if self.name == "aafn":                                      # eight items, two answers each
             return torch.stack([0 * total, total / 100], -1)[:, None].expand(-1, 8, -1)
         return total[:, None] if self.name == "sta_drn" else total
 
 
-def _people(model):
-    people = pd.DataFrame({"participant": sorted(set(model.table["participant"]))}).set_index("participant")
-    return people.assign(label=0, bdi2=np.arange(len(people)))
+def state_of(model):
+    """What a paper learns from all its units."""
+    return model.paper.prepare(model.units, np.arange(len(model.table)))
 
 
 def scored(models, small_cohort, masks, name, row, networks, methods=attributions.METHODS):
     model = models[name]
-    prepared = model.prepare(np.arange(len(model.table)), _people(model))
-    return attributions.score(model, small_cohort, networks, prepared, [row], methods)
+    return attributions.score(model, small_cohort, networks, state_of(model), [row], methods)
 
 
 @pytest.mark.parametrize("name", NAMES)
 class TestScore:
-    def test_a_network_that_looks_exactly_there_scores_the_share_inverse(self, models, small_cohort, masks, name):
+    def test_a_network_that_looks_exactly_there_scores_the_share_inverse(self, models, small_cohort,
+                                                                         masks, name):
         row = partly(masks(name))
-        there = masks(name)[row]
-        found = scored(models, small_cohort, masks, name, row, {"there": Looks(name, there)})
-        assert len(found) == len(attributions.METHODS) * len(there)
-        for r in found.itertuples():
-            if r.method == "occlusion" and name in ("sta_drn", "dynmultidep"):      # pieces reach beyond what is planted
-                assert 1 < r.concentration < 1 / there[r.input].mean()
+        planted = masks(name)[row]
+        scores = scored(models, small_cohort, masks, name, row, {"there": Looks(name, planted)})
+        assert len(scores) == len(attributions.METHODS) * len(planted)
+        for r in scores.itertuples():
+            # pieces reach beyond what is planted
+            if r.method == "occlusion" and name in ("sta_drn", "dynmultidep"):
+                assert 1 < r.concentration < 1 / planted[r.input].mean()
             else:
-                assert r.concentration == pytest.approx(1 / there[r.input].mean(), rel=1e-3), r.method
+                assert r.concentration == pytest.approx(1 / planted[r.input].mean(),
+                                                        rel=1e-3), r.method
 
     def test_a_network_that_looks_elsewhere_scores_nothing(self, models, small_cohort, masks, name):
         row = partly(masks(name))
         away = {sense: ~mask for sense, mask in masks(name)[row].items()}
-        found = scored(models, small_cohort, masks, name, row, {"away": Looks(name, away)}, attributions.METHODS[:3])
-        assert found["concentration"].to_numpy() == pytest.approx(0)
+        scores = scored(models, small_cohort, masks, name, row, {"away": Looks(name, away)},
+                        attributions.METHODS[:3])
+        assert scores["concentration"].to_numpy() == pytest.approx(0)
 
     def test_a_network_that_looks_everywhere_scores_chance(self, models, small_cohort, masks, name):
         row = partly(masks(name))
         everywhere = {sense: np.ones_like(mask) for sense, mask in masks(name)[row].items()}
-        found = scored(models, small_cohort, masks, name, row, {"all": Looks(name, everywhere)}, ["gradient"])
-        real = found[found["input"] != "text"] if name == "aafn" else found
+        scores = scored(models, small_cohort, masks, name, row, {"all": Looks(name, everywhere)},
+                        ["gradient"])
+        real = scores[scores["input"] != "text"] if name == "aafn" else scores
         assert real["concentration"].to_numpy() == pytest.approx(1)
-        assert found["concentration"].to_numpy() == pytest.approx(1, rel=1e-3)
+        assert scores["concentration"].to_numpy() == pytest.approx(1, rel=1e-3)
 
-    def test_networks_of_the_pipeline_are_scored_side_by_side(self, models, small_cohort, masks, name):
+    def test_networks_of_the_pipeline_are_scored_side_by_side(self, models, small_cohort, masks,
+                                                              name):
         row = partly(masks(name))
         torch.manual_seed(0)
-        networks = {"one": models[name].build(), "two": models[name].build()}
-        found = scored(models, small_cohort, masks, name, row, networks, ["gradient", "occlusion"])
-        table = found.pivot(index=["method", "input", "row"], columns="network", values="concentration")
+        networks = {one: models[name].paper.build(state_of(models[name])) for one in ("one", "two")}
+        scores = scored(models, small_cohort, masks, name, row, networks, ["gradient", "occlusion"])
+        table = scores.pivot(index=["method", "input", "row"], columns="network",
+                             values="concentration")
         assert (table > 0).all(axis=None)
         for sense, mask in masks(name)[row].items():
             assert table.xs(sense, level="input").max(axis=None) < 1 / mask.mean()
@@ -166,11 +183,13 @@ class TestScore:
 
 def test_nothing_planted_is_no_score_instead_of_a_wrong_one(models, small_cohort, masks):
     empty = [row for row, mask in enumerate(masks("aafn")) if not mask["text"].any()]
-    found = scored(models, small_cohort, masks, "cfrafn", 0, {"nowhere": Looks("cfrafn", {"egemaps": np.zeros(88, bool)})})
-    assert found["concentration"].isna().all()                          # the network answers nothing
+    scores = scored(models, small_cohort, masks, "cfrafn", 0,
+                    {"nowhere": Looks("cfrafn", {"egemaps": np.zeros(88, bool)})})
+    assert scores["concentration"].isna().all()                        # the network answers nothing
     for row in empty:
         network = Looks("aafn", {"text": np.ones(len(masks("aafn")[row]["text"]), bool)})
-        assert scored(models, small_cohort, masks, "aafn", row, {"all": network}, ["gradient"])["concentration"].isna().all()
+        assert scored(models, small_cohort, masks, "aafn", row, {"all": network},
+                      ["gradient"])["concentration"].isna().all()
 
 
 def expected(logits):
@@ -207,20 +226,23 @@ class TestOfChapter:
         ({"method": ["a", "b"], "cue": ["slow", "short"]}, ["a, slow", "b, short"]),
         ({"sense": ["audio", "visual"], "cue": ["slow", "slow"]}, ["audio, slow", "visual, slow"])])
     def test_attributions_are_named_by_what_the_chapter_tells_apart(self, tmp_path, labels, what):
-        pd.DataFrame([{"network": network, **{k: v[i] for k, v in labels.items()}, "concentration": value[i]}
-                      for network, *value in self.ROWS for i in range(2)]).to_csv(tmp_path / "attributions.csv")
-        found = pd.DataFrame(attributions.of_chapter(tmp_path, {})).set_index("what")
-        assert found.index.to_list() == what
-        expected = {network: value if len(what) == 2 else [np.mean(value)] for network, *value in self.ROWS}
-        assert {c: found[c].to_list() for c in found} == expected
+        pd.DataFrame([{"network": network, **{k: v[i] for k, v in labels.items()},
+                       "concentration": value[i]} for network, *value in self.ROWS
+                      for i in range(2)]).to_csv(tmp_path / "attributions.csv")
+        rows = pd.DataFrame(attributions.of_chapter(tmp_path, {})).set_index("what")
+        assert rows.index.to_list() == what
+        expected = {network: value if len(what) == 2 else [np.mean(value)]
+                    for network, *value in self.ROWS}
+        assert {c: rows[c].to_list() for c in rows} == expected
 
     def test_gates_of_the_trained_network_and_routers_stand_beside_them(self, tmp_path):
-        gates = [{"network": n, "modality": "audio", "auc": auc} for n, auc in (("trained", 0.9), ("untrained", 0.5))]
+        gates = [{"network": n, "modality": "audio", "auc": auc}
+                 for n, auc in (("trained", 0.9), ("untrained", 0.5))]
         router = {"sense": "visual", "cue": "slow", "auc": 0.7}
-        found = attributions.of_chapter(tmp_path, {"gate": gates, "router": [router]})
-        assert [row["trained"] for row in found] == [0.9, 0.7]
-        assert "audio" in found[0]["what"]
-        assert "visual, slow" in found[1]["what"]
+        rows = attributions.of_chapter(tmp_path, {"gate": gates, "router": [router]})
+        assert [row["trained"] for row in rows] == [0.9, 0.7]
+        assert "audio" in rows[0]["what"]
+        assert "visual, slow" in rows[1]["what"]
 
     def test_a_run_without_any_of_these_gives_no_row(self, tmp_path):
         assert attributions.of_chapter(tmp_path, {"mae": 1.0}) == []

@@ -1,4 +1,5 @@
-"""Practices that inflate, read from scores made by hand: each does what it is called, and no more."""
+"""Practices that inflate, read from scores made by hand: each does what it is called, and no more.
+"""
 
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from depnb.evidence import null, protocol
+from depnb.evidence.pipeline import Pipeline
+from depnb.papers import paper
 from depnb.papers.cards import cards
 from depnb.simulation import cohort
 from tests.evidence.test_protocol import Toy
@@ -20,13 +23,14 @@ UNITS, EPOCHS, RESTARTS = 3, 4, 3
 
 @pytest.fixture(scope="module")
 def people():
-    return cohort.drawn(36, 0, 0.0).astype({"participant": str}).set_index("participant")
+    return cohort.drawn(36, 2, 0.0)[0].astype({"participant": str}).set_index("participant")
 
 
 @pytest.fixture(scope="module")
 def table(people):
     """Three units of every participant."""
-    return pd.DataFrame({"participant": np.repeat(people.index, UNITS), "unit": np.tile(np.arange(UNITS), len(people))})
+    return pd.DataFrame({"participant": np.repeat(people.index, UNITS),
+                         "unit": np.tile(np.arange(UNITS), len(people))})
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +58,18 @@ def read(table, people, split, watched, losses):
 
 
 def aucs(table, people, split, watched, units=False):
-    """Test AUC of every training after every epoch -> (restarts, epochs), by participant or by unit."""
-    label, here = people["label"].reindex(table["participant"]).to_numpy(), split == "test"
-    found = np.empty((len(watched), EPOCHS))
+    """Test AUC of every training after every epoch -> (restarts, epochs), by participant or by
+    unit.
+    """
+    label, in_test = people["label"].reindex(table["participant"]).to_numpy(), split == "test"
+    auc_by_epoch = np.empty((len(watched), EPOCHS))
     for i, scores in enumerate(watched):
         for epoch in range(EPOCHS):
-            rows = pd.DataFrame({"p": scores[epoch, here], "y": label[here], "who": table["participant"][here].to_numpy()})
+            rows = pd.DataFrame({"p": scores[epoch, in_test], "y": label[in_test],
+                                 "who": table["participant"][in_test].to_numpy()})
             rows = rows if units else rows.groupby("who")[["p", "y"]].mean()
-            found[i, epoch] = roc_auc_score(rows["y"], rows["p"])
-    return found
+            auc_by_epoch[i, epoch] = roc_auc_score(rows["y"], rows["p"])
+    return auc_by_epoch
 
 
 class TestRead:
@@ -70,29 +77,37 @@ class TestRead:
             self, read, table, people, split, watched):
         assert read()[0] == pytest.approx(aucs(table, people, split, watched)[0, 2])
 
-    def test_clips_counts_units_of_the_same_training_and_epoch(self, read, table, people, split, watched):
-        assert read("clips")[0] == pytest.approx(aucs(table, people, split, watched, units=True)[0, 2])
+    def test_clips_counts_units_of_the_same_training_and_epoch(self, read, table, people, split,
+                                                               watched):
+        assert read("clips")[0] == pytest.approx(
+            aucs(table, people, split, watched, units=True)[0, 2])
 
-    def test_an_epoch_chosen_on_test_is_the_best_epoch_of_the_first_training(self, read, table, people, split, watched):
+    def test_an_epoch_chosen_on_test_is_the_best_epoch_of_the_first_training(
+        self, read, table, people, split, watched):
         every = aucs(table, people, split, watched)
         assert read("test")[0] == pytest.approx(every[0].max())
         assert read("test")[0] > read()[0]
 
-    def test_restarts_report_the_best_training_each_at_its_own_epoch(self, read, table, people, split, watched):
+    def test_restarts_report_the_best_training_each_at_its_own_epoch(self, read, table, people,
+                                                                     split, watched):
         every = aucs(table, people, split, watched)
-        assert read("restarts")[0] == pytest.approx(max(every[i, epoch] for i, epoch in enumerate((2, 0, 3))))
+        assert read("restarts")[0] == pytest.approx(max(every[i, epoch]
+                                                        for i, epoch in enumerate((2, 0, 3))))
         assert read("restarts")[0] > read()[0]
 
     def test_together_they_are_the_best_of_everything(self, read, table, people, split, watched):
-        assert read("test", "restarts")[0] == pytest.approx(aucs(table, people, split, watched).max())
-        assert read(*null.FLAGS)[0] == pytest.approx(aucs(table, people, split, watched, units=True).max())
+        assert read("test", "restarts")[0] == pytest.approx(
+            aucs(table, people, split, watched).max())
+        assert read(*null.FLAGS)[0] == pytest.approx(
+            aucs(table, people, split, watched, units=True).max())
 
     def test_a_practice_that_is_added_never_lowers_what_is_chosen_from(self, read):
         for more in ("test", "restarts"):
             for flags in ((), ("clips",), ("test",), ("restarts",)):
                 assert read(*{*flags, more})[0] >= read(*flags)[0] - 1e-12
 
-    def test_scores_of_training_units_are_not_asked_for(self, read, table, people, split, watched, losses):
+    def test_scores_of_training_units_are_not_asked_for(self, read, table, people, split, watched,
+                                                        losses):
         hidden = [np.where(split == "train", np.nan, scores) for scores in watched]
         label = people["label"].reindex(table["participant"]).to_numpy()
         for flags in null.PRACTICES.values():
@@ -100,13 +115,16 @@ class TestRead:
 
     def test_clips_counted_as_people_turn_a_weak_score_into_a_finding(self, people, table):
         label = people["label"].reindex(table["participant"]).to_numpy()
-        of_person = pd.Series(np.random.default_rng(4).standard_normal(len(people)), people.index) + 0.6 * people["label"]
-        scores = of_person.reindex(table["participant"]).to_numpy()[None] + np.arange(len(table)) * 1e-9
-        found = {flags: null.read(table, label, np.full(len(table), "test"), [scores], [[0.0]], flags)
-                 for flags in ((), ("clips",))}
-        assert found["clips",][0] == pytest.approx(found[()][0], abs=0.01)       # the same scores, three times
-        assert found["clips",][1]
-        assert not found[()][1]
+        of_person = pd.Series(np.random.default_rng(4).standard_normal(len(people)),
+                              people.index) + 0.6 * people["label"]
+        scores = (of_person.reindex(table["participant"]).to_numpy()[None]
+                  + np.arange(len(table)) * 1e-9)
+        reading = {flags: null.read(table, label, np.full(len(table), "test"), [scores], [[0.0]],
+                                    flags) for flags in ((), ("clips",))}
+        # the same scores, three times
+        assert reading["clips",][0] == pytest.approx(reading[()][0], abs=0.01)
+        assert reading["clips",][1]
+        assert not reading[()][1]
 
 
 class TestSplit:
@@ -115,7 +133,8 @@ class TestSplit:
             split = null.split_of(table, people, False, repetition)
             assert pd.Series(split).groupby(table["participant"]).nunique().eq(1).all()
 
-    def test_shared_nearly_everyone_in_test_is_in_training_too_and_the_sides_are_as_large(self, table, people):
+    def test_shared_nearly_everyone_in_test_is_in_training_too_and_the_sides_are_as_large(
+        self, table, people):
         apart, shared = (null.split_of(table, people, s, 0) for s in (False, True))
         assert sorted(apart) == sorted(shared)
         tested, trained = (set(table["participant"][shared == part]) for part in ("test", "train"))
@@ -132,14 +151,16 @@ class TestShuffled:
     def test_repetition_0_is_the_cohort_itself(self, people):
         pd.testing.assert_frame_equal(null.shuffled(people, 0), people)
 
-    def test_the_scores_of_one_person_stay_together_and_leave_everything_else_in_place(self, people):
-        found = null.shuffled(people, 1)
+    def test_the_scores_of_one_person_stay_together_and_leave_everything_else_in_place(
+        self, people):
+        shuffled = null.shuffled(people, 1)
         moved = ["label", "bdi2", "severity", *(c for c in people if c.startswith("phq8_"))]
         rest = people.columns.difference(moved)
-        pd.testing.assert_frame_equal(found[rest], people[rest])
-        assert sorted(map(tuple, found[moved].to_numpy())) == sorted(map(tuple, people[moved].to_numpy()))
-        assert (found["label"] == (found["phq8_total"] >= 10)).all()
-        assert (found["label"] != people["label"]).any()
+        pd.testing.assert_frame_equal(shuffled[rest], people[rest])
+        assert sorted(map(tuple, shuffled[moved].to_numpy())) == sorted(map(tuple,
+                                                                            people[moved].to_numpy()))
+        assert (shuffled["label"] == (shuffled["phq8_total"] >= 10)).all()
+        assert (shuffled["label"] != people["label"]).any()
 
     def test_each_repetition_is_another_order_and_the_same_one_the_same(self, people):
         orders = [tuple(null.shuffled(people, r)["severity"]) for r in (1, 2, 3, 1)]
@@ -168,7 +189,8 @@ class TestMeasure:
 
     def test_shared_practices_read_the_trainings_on_a_shared_split(self, measured):
         auc = measured["auc"].xs(0, level="repetition").unstack()
-        assert auc[["shared", "two", "three", "all"]].min().min() > 0.85        # where they were made to know the class
+        # where they were made to know the class
+        assert auc[["shared", "two", "three", "all"]].min().min() > 0.85
         assert auc[["clean", "clips", "test", "restarts"]].max().max() < 0.85
         assert measured["significant"].xs(0, level="repetition").unstack()["shared"].all()
 
@@ -176,8 +198,10 @@ class TestMeasure:
         same = {"sta_drn": "clips", "cfrafn": "two", "dynmultidep": "two"}
         for name, practice in same.items():
             for r in range(2):
-                assert measured.loc[(name, r, "as_published"), "auc"] == measured.loc[(name, r, practice), "auc"]
-        assert measured.loc[("aafn", 1, "as_published"), "auc"] >= measured.loc[("aafn", 1, "clips"), "auc"]
+                assert (measured.loc[(name, r, "as_published"), "auc"]
+                        == measured.loc[(name, r, practice), "auc"])
+        assert (measured.loc[("aafn", 1, "as_published"), "auc"]
+                >= measured.loc[("aafn", 1, "clips"), "auc"])
 
     def test_the_stair_takes_one_practice_more_at_each_step(self):
         flags = [set(null.PRACTICES[name]) for name in null.STAIRS]
@@ -188,44 +212,41 @@ class TestMeasure:
 class Recognises(Toy):
     """Sees of a unit only whose it is."""
 
-    name, as_published = "recognises", ("shared",)
-    p = SimpleNamespace(epochs=30, batch_size=16, learning_rate=0.1, schedule="cosine")
+    name, card = "recognises", SimpleNamespace(**vars(Toy.card) | {"as_published": ("shared",)})
+    p = SimpleNamespace(**vars(Toy.p) | {"epochs": 30, "learning_rate": 0.1})
 
-    def __init__(self, table, people):
-        super().__init__(people)
-        self.table, self.who = table, torch.eye(len(people))[people.index.get_indexer(table["participant"])]
+    def prepare(self, units, rows=()):
+        return {"width": units.data["who"].shape[1]}
 
-    def prepare(self, rows, people):
-        return {}
+    def inputs(self, units, rows, state):
+        return {"x": units.data["who"][rows]}
 
-    def inputs(self, rows, prepared, rng=None):
-        return {"x": self.who[rows]}
-
-    def build(self):
-        return torch.nn.Linear(self.who.shape[1], 1)
+    def build(self, state):
+        return torch.nn.Linear(state["width"], 1)
 
 
-def test_who_is_recognised_is_known_in_every_repetition_if_shared_and_never_if_apart(table, people, tmp_path, monkeypatch):
-    models, threads = {"recognises": Recognises(table, people)}, torch.get_num_threads()
-    fitted = protocol.fit_many(models, people, null.jobs(models, people, 4, 1, tmp_path), workers=1, watch=True)
+def test_who_is_recognised_is_known_in_every_repetition_if_shared_and_never_if_apart(
+    table, people, tmp_path, monkeypatch):
+    who = torch.eye(len(people))[people.index.get_indexer(table["participant"])]
+    units = paper.Units(table.assign(session=table["participant"]), {"who": who})
+    models, threads = {"recognises": Pipeline.of(Recognises(), units)}, torch.get_num_threads()
+    fitted = protocol.fit_many(models, people, null.jobs(models, people, 4, 1, tmp_path), workers=1,
+                               watch=True)
     torch.set_num_threads(threads)
-    auc = null.measure(models, people, fitted).set_index(["repetition", "practice"])["auc"].unstack()
+    auc = null.measure(models, people,
+                       fitted).set_index(["repetition", "practice"])["auc"].unstack()
     assert auc["shared"].min() > 0.75
     assert auc["clean"].between(0.2, 0.8).all()
     assert auc["clean"].mean() == pytest.approx(0.5, abs=0.15)
 
 
-def test_ranks_give_the_area_with_ties():
-    rng = np.random.default_rng(0)
-    y, scores = rng.random(40) < 0.4, rng.integers(0, 6, (20, 40)).astype(float)
-    np.testing.assert_allclose(null.ranked(y, scores), [roc_auc_score(y, s) for s in scores])
-
-
 def test_a_job_is_a_training_of_one_split_and_start_in_a_folder_of_its_own(table, people, tmp_path):
-    jobs = null.jobs({"a": SimpleNamespace(table=table), "b": SimpleNamespace(table=table)}, people, 3, 2, tmp_path)
+    jobs = null.jobs({"a": SimpleNamespace(table=table), "b": SimpleNamespace(table=table)}, people,
+                     3, 2, tmp_path)
     assert len(jobs) == 2 * 3 * 2 * 2
     assert len({folder for _, _, _, folder, _ in jobs.values()}) == len(jobs)
     for (name, r, shared, start), (pipeline, split, seed, _, own) in jobs.items():
         assert (pipeline, seed) == (name, start)
         pd.testing.assert_frame_equal(own, null.shuffled(people, r))
-        np.testing.assert_array_equal(split, null.split_of(table, null.shuffled(people, r), shared, r))
+        np.testing.assert_array_equal(split,
+                                      null.split_of(table, null.shuffled(people, r), shared, r))

@@ -23,10 +23,10 @@ def batches(crops, **options):
 def test_a_batch_has_the_promised_shape_and_layout(crops):
     b = batches(crops)
     assert len(b) == 2
-    found = list(b(0))
-    assert [x.shape for x, _ in found] == [(2, 3, 8, 16, 16)] * 2
-    assert found[0][0].is_contiguous(memory_format=torch.channels_last_3d)
-    assert len({float(t) for _, targets in found for t in targets}) == 4
+    epoch_batches = list(b(0))
+    assert [x.shape for x, _ in epoch_batches] == [(2, 3, 8, 16, 16)] * 2
+    assert epoch_batches[0][0].is_contiguous(memory_format=torch.channels_last_3d)
+    assert len({float(t) for _, targets in epoch_batches for t in targets}) == 4
 
 
 def test_what_is_drawn_depends_on_seed_and_epoch_alone(crops):
@@ -36,17 +36,20 @@ def test_what_is_drawn_depends_on_seed_and_epoch_alone(crops):
         assert torch.equal(x, y)
         assert torch.equal(t, u)
     assert not torch.equal(next(iter(first(3)))[0], next(iter(first(4)))[0])
-    assert not torch.equal(next(iter(batches(crops, seed=2)(3)))[0], next(iter(batches(crops)(3)))[0])
+    assert not torch.equal(next(iter(batches(crops, seed=2)(3)))[0],
+                           next(iter(batches(crops)(3)))[0])
 
 
 def test_too_few_recordings_for_a_batch(crops):
-    with pytest.raises(ValueError, match=r"5 recordings do not fill one batch of 8\. Set batch_size lower"):
+    with pytest.raises(ValueError,
+                       match=r"5 recordings do not fill one batch of 8\. Set batch_size lower"):
         batches(crops, batch_size=8)
 
 
 def test_imagenet_normalisation_is_the_released_formula(crops):
     x = clips.to_input(crops[0][None, :4], "imagenet")
-    expected = (crops[0][:4] / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    expected = (crops[0][:4] / 255 - np.array([0.485, 0.456, 0.406])) / np.array(
+        [0.229, 0.224, 0.225])
     np.testing.assert_allclose(x[0].permute(1, 2, 3, 0).numpy(), expected, atol=1e-5)
 
 
@@ -64,7 +67,8 @@ def test_unknown_normalisation_is_named(crops):
 
 
 def test_evaluation_input_covers_the_video(crops):
-    x = clips.evaluation_input(crops[3], lambda n: evaluation_clips(n, 8), stride=2, normalise="imagenet")
+    x = clips.evaluation_input(crops[3], lambda n: evaluation_clips(n, 8), stride=2,
+                               normalise="imagenet")
     assert x.shape == (3, 3, 8, 16, 16)
 
 
@@ -86,16 +90,19 @@ class Fixed:
 @pytest.fixture
 def smooth():
     ramp = np.linspace(70, 170, 16)
-    frame = np.stack([ramp[None, :] * np.ones((16, 1)), ramp[:, None] * np.ones((1, 16)), np.full((16, 16), 120)], 2)
+    frame = np.stack([ramp[None, :] * np.ones((16, 1)), ramp[:, None] * np.ones((1, 16)),
+                      np.full((16, 16), 120)], 2)
     return np.stack([frame, frame[::-1]]).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("name", "enhance"), [("brightness", ImageEnhance.Brightness), ("contrast", ImageEnhance.Contrast),
-                                               ("saturation", ImageEnhance.Color)])
+@pytest.mark.parametrize(("name", "enhance"),
+                         [("brightness", ImageEnhance.Brightness),
+                          ("contrast", ImageEnhance.Contrast), ("saturation", ImageEnhance.Color)])
 @pytest.mark.parametrize("factor", [0.8, 1.2])
 def test_jitter_is_pillows_where_nothing_is_clipped(smooth, name, enhance, factor):
     ours = clips.colour_jitter(smooth, 0.2, Fixed(**{name: factor}))
-    theirs = np.stack([np.asarray(enhance(Image.fromarray(frame)).enhance(factor)) for frame in smooth])
+    theirs = np.stack([np.asarray(enhance(Image.fromarray(frame)).enhance(factor))
+                       for frame in smooth])
     assert np.abs(ours.astype(int) - theirs).max() <= 1
 
 
@@ -123,7 +130,7 @@ def test_half_of_the_clips_are_flipped_left_to_right(crops):
     made = clips.ClipBatches(crops, np.zeros(len(crops)), lambda n, rng: [0, 1], 1, 0)
     kinds = []
     for epoch in range(30):
-        clip, whole = made.clip(epoch, 0), np.asarray(crops[0][:2])
-        kinds.append(np.array_equal(clip, whole[:, :, ::-1]))
-        assert kinds[-1] or np.array_equal(clip, whole)
+        clip, unflipped = made.clip(epoch, 0), np.asarray(crops[0][:2])
+        kinds.append(np.array_equal(clip, unflipped[:, :, ::-1]))
+        assert kinds[-1] or np.array_equal(clip, unflipped)
     assert 8 < sum(kinds) < 22

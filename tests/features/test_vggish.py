@@ -1,6 +1,9 @@
-"""VGGish: the same numbers as torchvggish, weights only after a check, a named stand-in without them."""
+"""VGGish: the same numbers as torchvggish, weights only after a check, a named stand-in without
+them.
+"""
 
 import hashlib
+import socket
 import urllib.error
 from types import SimpleNamespace
 
@@ -25,17 +28,21 @@ def fresh():
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
-    """A folder with random weights. Linear layers are Hankel matrices: kilobytes on disk instead of 288 MB."""
+    """A folder with random weights.
+
+    Linear layers are Hankel matrices: kilobytes on disk instead of 288 MB.
+    """
     folder = tmp_path_factory.mktemp("weights")
     torch.manual_seed(0)
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in VGG(make_layers(), False).state_dict().items()}
     state = {k: 1.5 * torch.randn(s) / max(1, s[1:].numel()) ** 0.5 if len(s) != 2
-             else (1.5 * torch.randn(sum(s)) / s[1] ** 0.5).as_strided(s, (1, 1)) for k, s in shapes.items()}
+             else (1.5 * torch.randn(sum(s)) / s[1] ** 0.5).as_strided(s, (1, 1))
+             for k, s in shapes.items()}
     torch.save(state, folder / "vggish-random.pth")
     rng = np.random.default_rng(0)
-    torch.save({"pca_eigen_vectors": rng.normal(size=(128, 128)), "pca_means": rng.normal(size=128)},
-               folder / "vggish_pca_params-random.pth")
+    torch.save({"pca_eigen_vectors": rng.normal(size=(128, 128)),
+                "pca_means": rng.normal(size=128)}, folder / "vggish_pca_params-random.pth")
     return folder
 
 
@@ -70,7 +77,8 @@ def test_the_network_equals_torchvggish_signal_by_signal(log_mel, weights):
     assert [len(e) for e in together] == [3, 2, 2]
     net = reference(weights)
     with torch.no_grad():
-        for examples, embedding in zip([log_mel, log_mel[:2], log_mel[1:] + 1], together, strict=True):
+        for examples, embedding in zip([log_mel, log_mel[:2], log_mel[1:] + 1], together,
+                                       strict=True):
             expected = net(torch.from_numpy(examples)[:, None])
             assert expected.std() > 0.01
             assert (embedding - expected).abs().max() < 2e-5 * expected.max()
@@ -79,10 +87,10 @@ def test_the_network_equals_torchvggish_signal_by_signal(log_mel, weights):
 def test_an_example_that_occurs_twice_is_computed_once(log_mel, weights):
     net, seen = vggish.network(weights / "vggish-random.pth"), []
     hook = net.embeddings.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    whole, half = vggish.embed([log_mel, log_mel[:2].copy()], weights / "vggish-random.pth")
+    full, half = vggish.embed([log_mel, log_mel[:2].copy()], weights / "vggish-random.pth")
     hook.remove()
     assert seen == [3]
-    torch.testing.assert_close(whole[:2], half, atol=0, rtol=0)
+    torch.testing.assert_close(full[:2], half, atol=0, rtol=0)
 
 
 def test_one_network_a_process_with_the_published_number_of_parameters(weights):
@@ -95,21 +103,25 @@ def test_one_network_a_process_with_the_published_number_of_parameters(weights):
 def test_post_processing_equals_torchvggish(weights):
     embeddings = torch.randn(5, 128, generator=torch.Generator().manual_seed(0)) / 8
     vectors, means = vggish.pca_parameters(weights / "vggish_pca_params-random.pth")
-    theirs = Postprocessor.postprocess(SimpleNamespace(_pca_matrix=vectors, _pca_means=means), embeddings)
+    theirs = Postprocessor.postprocess(SimpleNamespace(_pca_matrix=vectors, _pca_means=means),
+                                       embeddings)
     ours = vggish.postprocess(embeddings, weights / "vggish_pca_params-random.pth")
     torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
     assert 0 <= ours.min() < 100 < 150 < ours.max() <= 255
     assert torch.equal(ours, ours.round())
-    assert vggish.postprocess(embeddings[:1], weights / "vggish_pca_params-random.pth").shape == (1, 128)
+    assert vggish.postprocess(embeddings[:1], weights / "vggish_pca_params-random.pth").shape == (
+        1, 128)
 
 
 def test_files_of_older_torch_and_numpy_load(weights, tmp_path):
     state = torch.load(weights / "vggish-random.pth")
     torch.save(state, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    torch.testing.assert_close(vggish.network(tmp_path / "old.pth").features[0].weight, state["features.0.weight"])
+    torch.testing.assert_close(vggish.network(tmp_path / "old.pth").features[0].weight,
+                               state["features.0.weight"])
     stored = {"pca_eigen_vectors": np.eye(128, dtype=np.float32), "pca_means": np.zeros((128, 1))}
     torch.save(stored, tmp_path / "pca.pth", _use_new_zipfile_serialization=False)
-    old = (tmp_path / "pca.pth").read_bytes().replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+    old = (tmp_path / "pca.pth").read_bytes().replace(b"cnumpy._core.multiarray\n",
+                                                      b"cnumpy.core.multiarray\n")
     assert b"numpy.core.multiarray" in old
     (tmp_path / "pca.pth").write_bytes(old)
     vectors, means = vggish.pca_parameters(tmp_path / "pca.pth")
@@ -140,13 +152,16 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
 def test_weights_by_path_and_what_is_missing(weights, tmp_path, capsys):
     for path in (weights, weights / "vggish-random.pth"):
         name, network, pca = vggish.locate(str(path), tmp_path)
-        assert (name, network.name, pca.name) == ("vggish", "vggish-random.pth", "vggish_pca_params-random.pth")
+        assert (name, network.name, pca.name) == ("vggish", "vggish-random.pth",
+                                                  "vggish_pca_params-random.pth")
     assert vggish.locate(str(weights), tmp_path) == (name, network, pca)
     assert capsys.readouterr().out == "VGGish embeddings by vggish-random.pth, PCA and 8 bits.\n"
-    with pytest.raises(vggish.WeightsError, match=r"nowhere: no VGGish weights there; expected vggish-10086976\.pth"):
+    with pytest.raises(vggish.WeightsError,
+                       match=r"nowhere: no VGGish weights there; expected vggish-10086976\.pth"):
         vggish.locate(str(tmp_path / "nowhere"), tmp_path)
     (tmp_path / "vggish-random.pth").symlink_to(weights / "vggish-random.pth")
-    with pytest.raises(vggish.WeightsError, match=r"no PCA parameters beside .* switch postprocess off"):
+    with pytest.raises(vggish.WeightsError,
+                       match=r"no PCA parameters beside .* switch postprocess off"):
         vggish.locate(str(tmp_path), tmp_path)
     assert vggish.locate(str(tmp_path), tmp_path, False)[2] is None
 
@@ -162,10 +177,20 @@ def test_no_weights_are_said_and_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
     for _ in range(2):                                      # tried and said once a process
         assert vggish.locate("auto", tmp_path)[0] == "logmel-statistics"
-    assert capsys.readouterr().out == ("Log-mel statistics stand in for VGGish: its weights could not be downloaded (no "
-                                       "route to host); give a path, or see to the connection, and run again.\n")
+    assert capsys.readouterr().out == ("Log-mel statistics stand in for VGGish: "
+                                       "its weights could not be downloaded (no route to host); "
+                                       "give a path, or see to the connection, and run again.\n")
     assert vggish.feature_names("logmel-statistics")[64] == "logmel_std_0"
     assert vggish.feature_names("vggish")[127] == "vggish_127"
+
+
+@pytest.mark.parametrize(("error", "words"), [
+    (urllib.error.URLError(socket.gaierror(-2, "Name or service not known")), "no connection"),
+    (urllib.error.URLError(OSError(113, "No route to host")), "No route to host"),
+    (urllib.error.HTTPError("https://x", 404, "Not Found", None, None), "Not Found"),
+    (TimeoutError("timed out"), "timed out")])
+def test_why_a_download_did_not_come_is_said_in_words(error, words):
+    assert vggish.why(error) == words
 
 
 def test_a_wrong_checksum_is_one_clear_error(tmp_path, monkeypatch):
@@ -175,7 +200,8 @@ def test_a_wrong_checksum_is_one_clear_error(tmp_path, monkeypatch):
     for name in ("vggish-10086976.pth", "vggish_pca_params-970ea276.pth"):
         (folder / name).write_bytes(b"half a download")
     begins = hashlib.sha256(b"half a download").hexdigest()[:8]
-    with pytest.raises(vggish.WeightsError, match=f"its SHA-256 begins with {begins}, expected 10086976. Delete the file"):
+    with pytest.raises(vggish.WeightsError, match=f"its SHA-256 begins with {begins}, "
+                       "expected 10086976. Delete the file"):
         vggish.locate("auto", tmp_path)
     with pytest.raises(vggish.WeightsError, match="expected 10086976"):
         vggish.locate(str(folder), tmp_path)

@@ -15,7 +15,8 @@ PAGE = ROOT / "book/learn/onboarding.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 LESSONS = ("voice", "face", "words", "attention", "state_space", "fooling", "reproduce")
 PAPERS = ("cfrafn", "sta_drn", "aafn", "dynmultidep")       # as they are read
-DOCUMENTS = sorted({target for _, target in re.findall(r"\{doc\}`(?:([^<`]*) <)?([^<>`]+)>?`", TEXT)})
+DOCUMENTS = sorted({target for _, target in re.findall(r"\{doc\}`(?:([^<`]*) <)?([^<>`]+)>?`",
+                                                       TEXT)})
 LABELS = sorted({target for _, target in re.findall(r"\{ref\}`(?:([^<`]*) <)?([^<>`]+)>?`", TEXT)})
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
             for line in block.replace("\\\n", "").splitlines() if line]
@@ -37,13 +38,15 @@ def test_every_page_it_links_to_is_there(target):
 @pytest.mark.parametrize("label", LABELS)
 def test_every_label_it_links_to_is_there(label):
     pages = [*(ROOT / "book").rglob("*.md"), *(ROOT / "notebooks").rglob("*.ipynb")]
-    assert any(f"({label})=" in page.read_text(encoding="utf-8") for page in pages if "_executed" not in page.parts)
+    assert any(f"({label})=" in page.read_text(encoding="utf-8") for page in pages
+               if "_executed" not in page.parts)
 
 
 def test_every_source_it_cites_is_in_the_bibliography():
     keys = {key for cited in re.findall(r"\{cite:p\}`([^`]+)`", TEXT) for key in cited.split(",")}
     assert keys
-    assert keys <= set(re.findall(r"@\w+\{(\w+),", (ROOT / "book/references.bib").read_text(encoding="utf-8")))
+    assert keys <= set(re.findall(r"@\w+\{(\w+),",
+                                  (ROOT / "book/references.bib").read_text(encoding="utf-8")))
 
 
 def test_lessons_and_papers_come_in_order_and_none_is_missing():
@@ -59,7 +62,8 @@ def test_lessons_and_papers_come_in_order_and_none_is_missing():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_can_be_given(command):
-    check, words = KINDS[re.match(r"\. |python -m [\w.]+|\S+", command)[0].strip()], shlex.split(command)
+    check, words = (KINDS[re.match(r"\. |python -m [\w.]+|\S+", command)[0].strip()],
+                    shlex.split(command))
     check(words)
 
 
@@ -74,9 +78,9 @@ def activate(words):
 def run_notebook(words):
     notebook = next(w for w in words if w.startswith("notebooks/"))
     known = papermill.inspect_notebook(str(ROOT / notebook))
-    given = {words[i + 1]: words[i + 2] for i, word in enumerate(words) if word == "-p"}
-    assert set(given) <= set(known)
-    for name, value in given.items():
+    parameters = {words[i + 1]: words[i + 2] for i, word in enumerate(words) if word == "-p"}
+    assert set(parameters) <= set(known)
+    for name, value in parameters.items():
         assert isinstance(yaml.safe_load(value), {"str": str, "int": int, "float": (int, float)}[
             known[name]["inferred_type_name"]])
 
@@ -89,7 +93,8 @@ def simulate(words):
 
 def snakemake(words):
     paper, name = words[-1].split("/")[1:3]
-    assert name in yaml.safe_load((ROOT / f"params/{paper}/ablations.yaml").read_text(encoding="utf-8"))["runs"]
+    assert name in yaml.safe_load((ROOT / f"params/{paper}/ablations.yaml").read_text(
+        encoding="utf-8"))["runs"]
     assert words[-1] == f"runs/{paper}/{name}/metrics.json"
 
 
@@ -97,5 +102,5 @@ def run_tests(words):
     assert all((ROOT / word).is_file() for word in words[1:])
 
 
-KINDS = {"make": make, ".": activate, "papermill": run_notebook, "python -m depnb.simulation": simulate,
-         ".venv/bin/snakemake": snakemake, ".venv/bin/pytest": run_tests}
+KINDS = {"make": make, ".": activate, "papermill": run_notebook, "python -m depnb.simulation":
+         simulate, ".venv/bin/snakemake": snakemake, ".venv/bin/pytest": run_tests}

@@ -16,7 +16,8 @@ PARAMETERS = {"participants": 40, "seeds": 2}
 class TestLesson(lessons.Whole):
     def test_ends_with_a_checklist_to_tick(self, executed):
         text = "\n".join(c.source for c in executed.cells if c.cell_type == "markdown")
-        assert text.split("## The checklist")[1].split("## What you can do now")[0].count("- ☐") >= 12
+        assert (text.split("## The checklist")[1].split("## What you can do now")[0].count("- ☐")
+                >= 12)
 
 
 @pytest.fixture(scope="module")
@@ -78,27 +79,36 @@ def test_taps_that_a_wider_kernel_adds_change_no_answer():
 
 
 @pytest.mark.parametrize(("exercise", "answer", "part"), [
-    ("reproduce-1", 566_786, "widths of the released program"), ("reproduce-1", 487_017, "running means and variances"),
+    ("reproduce-1", 566_786, "widths of the released program"),
+    ("reproduce-1", 487_017, "running means and variances"),
     ("reproduce-1", 487_105, "everything in the state dictionary"),
-    ("reproduce-1", len(list(cfrafn.CFRAFN(**reproduce.CHECKPOINT).parameters())), "the number of tensors"),
+    ("reproduce-1", len(list(cfrafn.CFRAFN(**reproduce.CHECKPOINT).parameters())),
+     "the number of tensors"),
     ("reproduce-1", cfrafn.CFRAFN(), "expected one number"),
-    ("reproduce-2", -266_288, "the sign is wrong"), ("reproduce-2", 752_234, "subtract the one with 3"),
-    ("reproduce-2", 196_608, "take those of the checkpoint"), ("reproduce-2", 126_736, "the second convolution alone"),
+    ("reproduce-2", -266_288, "the sign is wrong"),
+    ("reproduce-2", 752_234, "subtract the one with 3"),
+    ("reproduce-2", 196_608, "take those of the checkpoint"),
+    ("reproduce-2", 126_736, "the second convolution alone"),
     ("reproduce-2", 0, "too small"),
-    ("reproduce-3", lambda columns, importances: list(importances.values()), "the released mistake"),
-    ("reproduce-3", lambda columns, importances: sorted(importances[c] for c in columns), "the weights are sorted"),
+    ("reproduce-3", lambda columns, importances: list(importances.values()),
+     "the released mistake"),
+    ("reproduce-3", lambda columns, importances: sorted(importances[c] for c in columns),
+     "the weights are sorted"),
     ("reproduce-3", lambda columns, importances: list(importances), "these are names"),
     ("reproduce-3", [0.1], "expected a function"),
-    ("reproduce-5", lambda value, n, decimals: value * n == round(value * n), "the table shows rounded values"),
-    ("reproduce-5", lambda value, n, decimals: round(round(value * n) / n, 2) == value, "two decimals"),
-    ("reproduce-5", lambda value, n, decimals: round(int(value * n) / n, decimals) == value, "int cuts off"),
+    ("reproduce-5", lambda value, n, decimals: value * n == round(value * n),
+     "the table shows rounded values"),
+    ("reproduce-5", lambda value, n, decimals: round(round(value * n) / n, 2) == value,
+     "two decimals"),
+    ("reproduce-5", lambda value, n, decimals: round(int(value * n) / n, decimals) == value,
+     "int cuts off"),
     ("reproduce-5", lambda value, n, decimals: True, "your function gives True, expected False"),
     ("reproduce-6", {"a": "reproduced"}, "expected a dictionary with the letters a, b, c, d, e, f"),
     ("reproduce-6", dict.fromkeys("abcdef", "true"), "a is 'true'; expected one of 'reproduced'")])
 def test_wrong_answers_are_told_why(exercise, answer, part):
-    said = lessons.said(exercise, answer)
-    assert said.startswith("Not yet: ")
-    assert part in said
+    message = lessons.reply(exercise, answer)
+    assert message.startswith("Not yet: ")
+    assert part in message
 
 
 def test_every_way_to_miscount_the_shared_participants_is_told_apart():
@@ -107,19 +117,20 @@ def test_every_way_to_miscount_the_shared_participants_is_told_apart():
     tested, others = files["participant"][held_out], files["participant"][~held_out]
     training = files["participant"][reproduce.split_by_file(files) == "train"]
     right = len(set(tested) & set(others))
-    assert lessons.said("reproduce-4", right).startswith("Right.")
+    assert lessons.reply("reproduce-4", right).startswith("Right.")
     for answer, part in ((len(set(tested) & set(training)), "those are shared with training"),
                          (int(tested.isin(others).sum()), "that counts their recordings"),
                          (tested.nunique(), "those are all test participants"),
-                         (tested.nunique() - right, "in the test set only"), (len(tested), "number of test recordings")):
-        assert part in lessons.said("reproduce-4", answer)
+                         (tested.nunique() - right, "in the test set only"),
+                         (len(tested), "number of test recordings")):
+        assert part in lessons.reply("reproduce-4", answer)
 
 
-@pytest.mark.parametrize(("value", "n", "decimals", "there"), [
+@pytest.mark.parametrize(("value", "n", "decimals", "possible"), [
     (0.83, 24, 2, True), (0.897, 24, 3, False), (0.6, 3, 1, False), (0.7, 3, 1, True)])
-def test_a_share_is_possible_when_some_number_of_people_rounds_to_it(value, n, decimals, there):
-    assert reproduce._possible(value, n, decimals) == there
-    assert any(round(k / n, decimals) == value for k in range(n + 1)) == there
+def test_a_share_is_possible_when_some_number_of_people_rounds_to_it(value, n, decimals, possible):
+    assert reproduce._possible(value, n, decimals) == possible
+    assert any(round(k / n, decimals) == value for k in range(n + 1)) == possible
 
 
 def test_the_claims_are_in_the_ledger_and_no_two_have_one_verdict():
@@ -133,6 +144,6 @@ def test_the_claims_are_in_the_ledger_and_no_two_have_one_verdict():
 def test_a_wrong_verdict_is_answered_claim_by_claim(verdict):
     rows = reproduce.ledger()
     wrong = {letter for letter, row in rows.items() if row["verdict"] != verdict}
-    said = lessons.said("reproduce-6", dict.fromkeys(rows, verdict))
-    assert said.startswith(f"Not yet: {len(wrong)} of 6: ")
-    assert set(re.findall(r"(?:of 6: |; )([a-f]): ", said)) == wrong
+    message = lessons.reply("reproduce-6", dict.fromkeys(rows, verdict))
+    assert message.startswith(f"Not yet: {len(wrong)} of 6: ")
+    assert set(re.findall(r"(?:of 6: |; )([a-f]): ", message)) == wrong

@@ -30,40 +30,43 @@ def test_the_vector_by_hand_is_that_of_the_library():
         np.testing.assert_allclose(words.by_hand(sentence), text.hashed([sentence])[0], atol=1e-6)
 
 
-@pytest.mark.parametrize(("answer", "part"), [
-    (2.5, "words per second"), (162, "mean of the two turns' rates"), (115.4, "pause between the turns"),
-    (81.8, "end of the last turn"), ("150", "expected one number in words per minute")])
+@pytest.mark.parametrize(("answer", "part"),
+                         [(2.5, "words per second"), (162, "mean of the two turns' rates"),
+                          (115.4, "pause between the turns"), (81.8, "end of the last turn"),
+                          ("150", "expected one number in words per minute")])
 def test_rate_names_unit_and_pause(answer, part):
-    assert part in lessons.said("words-1", answer)
+    assert part in lessons.reply("words-1", answer)
 
 
-def listed(said, pattern=r"[\w']+", lower=True):
-    found = re.findall(pattern, said.lower() if lower else said)
-    return sum(word in words.FIRST for word in found) / len(found) if found else 0.0
+def listed(message, pattern=r"[\w']+", lower=True):
+    matches = re.findall(pattern, message.lower() if lower else message)
+    return sum(word in words.FIRST for word in matches) / len(matches) if matches else 0.0
 
 
 @pytest.mark.parametrize(("answer", "part"), [
-    (lambda said: sum(w in words.FIRST for w in re.findall(r"[\w']+", said.lower())), "that is a count"),
-    (lambda said: listed(said, r"\w+"), "cuts i'm into i and m"),
-    (lambda said: listed(said, lower=False), "capital letter"),
+    (lambda message: sum(w in words.FIRST for w in re.findall(r"[\w']+", message.lower())),
+     "that is a count"),
+    (lambda message: listed(message, r"\w+"), "cuts i'm into i and m"),
+    (lambda message: listed(message, lower=False), "capital letter"),
     (listed, "return nan"),
-    (lambda said: listed(said, r"\S+"), "cutting at spaces"),
-    (lambda said: 1 / 0, "stopped with ZeroDivisionError"),
+    (lambda message: listed(message, r"\S+"), "cutting at spaces"),
+    (lambda message: 1 / 0, "stopped with ZeroDivisionError"),
     (0.2, "expected a function")])
 def test_share_names_the_mistake(answer, part):
-    assert part in lessons.said("words-2", answer)
+    assert part in lessons.reply("words-2", answer)
 
 
 @pytest.mark.parametrize(("answer", "part"), [
     (2 / 3, "words alone"), (0.5, "pairs alone"), (3 / 7, "Jaccard"), (1, "no meaning")])
 def test_cosine_names_what_was_counted(answer, part):
-    assert part in lessons.said("words-3", answer)
+    assert part in lessons.reply("words-3", answer)
 
 
 def test_collisions_tell_columns_from_words():
     entries = words.vocabulary()
-    assert "512 columns" in lessons.said("words-4", words.in_company(entries, 512))
-    assert "how many columns are taken" in lessons.said("words-4", len(set(words.columns(entries, 64))))
+    assert "512 columns" in lessons.reply("words-4", words.in_company(entries, 512))
+    assert "how many columns are taken" in lessons.reply("words-4",
+                                                         len(set(words.columns(entries, 64))))
     assert words.in_company(["never", "never", "always"], 2**20) == 2
 
 
@@ -71,4 +74,4 @@ def test_collisions_tell_columns_from_words():
     ({"pairs": False}, "pairs of neighbours are missing"), ({"signs": False}, "+1 and -1"),
     ({"unit": False}, "has not length 1")])
 def test_vector_names_what_is_missing(flaw, part):
-    assert part in lessons.said("words-5", lambda sentence: words.by_hand(sentence, **flaw))
+    assert part in lessons.reply("words-5", lambda sentence: words.by_hand(sentence, **flaw))

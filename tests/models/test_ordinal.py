@@ -25,7 +25,8 @@ def test_soft_labels(case):
 def test_divergence_and_its_scale(case):
     logits, targets = case["input/probabilities"].log().transpose(0, 1), case["output/soft_labels"]
     close(ordinal.kl_loss(logits, targets), case["output/kl_loss"], 1e-6)
-    torch.testing.assert_close(ordinal.kl_loss(logits, targets, "batch"), 32 * ordinal.kl_loss(logits, targets))
+    torch.testing.assert_close(ordinal.kl_loss(logits, targets, "batch"),
+                               32 * ordinal.kl_loss(logits, targets))
 
 
 def test_divergence_survives_a_probability_of_zero():
@@ -40,21 +41,25 @@ def test_cross_entropy_and_class_weights(case):
     logits, scores = case["input/hard_probabilities"].log().transpose(0, 1), case["input/subscores"]
     weights = ordinal.class_weights(scores)
     close(weights, case["output/class_weights"], 1e-12)
-    close(ordinal.cross_entropy(logits, scores, weights, "released"), case["output/weighted_cross_entropy"], 1e-6)
-    close(ordinal.cross_entropy(logits, scores, variant="released"), case["output/plain_cross_entropy"], 1e-6)
+    close(ordinal.cross_entropy(logits, scores, weights, "released"),
+          case["output/weighted_cross_entropy"], 1e-6)
+    close(ordinal.cross_entropy(logits, scores, variant="released"),
+          case["output/plain_cross_entropy"], 1e-6)
 
 
 def test_released_cross_entropy_cannot_get_below_a_floor():
     sure, scores = 1e4 * torch.eye(4)[None], torch.arange(4)[None]
     assert float(ordinal.cross_entropy(sure, scores)) == 0
-    assert float(ordinal.cross_entropy(sure, scores, variant="released")) == pytest.approx(0.744, abs=5e-4)
+    assert float(ordinal.cross_entropy(sure, scores, variant="released")) == pytest.approx(
+        0.744, abs=5e-4)
 
 
 def test_decoding(case):
     logits = case["input/probabilities"].log().transpose(0, 1)
     assert torch.equal(ordinal.decode(logits, "released").sum(1), case["output/decoded_phq_score"])
     hard = case["input/hard_probabilities"].log().transpose(0, 1)
-    assert torch.equal(ordinal.decode(hard, "released").sum(1), case["output/decoded_phq_score_hard"])
+    assert torch.equal(ordinal.decode(hard, "released").sum(1),
+                       case["output/decoded_phq_score_hard"])
 
 
 def test_released_decoding_misses_the_nearest_centre_in_four_bins():
@@ -79,7 +84,8 @@ def test_between_soft_labels_the_score_rises_with_the_mean_and_stays_on_the_scal
 
 
 def test_sampler_weights(case):
-    close(ordinal.sampler_weights(case["input/clip_phq_scores"]), case["output/sampler_weights"], 1e-12)
+    close(ordinal.sampler_weights(case["input/clip_phq_scores"]), case["output/sampler_weights"],
+          1e-12)
 
 
 @pytest.mark.parametrize("scores", [[[4.0]], [[-1.0]], [[0.5]]])

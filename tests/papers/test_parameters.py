@@ -1,4 +1,6 @@
-"""What a page may be given: its cell, its model and every file of parameters agree, and a wrong value is one sentence."""
+"""What a page may be given: its cell, its model and every file of parameters agree, and a wrong
+value is one sentence.
+"""
 
 import re
 from typing import Literal, get_args, get_origin
@@ -15,13 +17,13 @@ from depnb.features import clips, face, importance, speech
 from depnb.models import aafn as aafn_model
 from depnb.models import cfrafn as cfrafn_model
 from depnb.models import sta_drn as sta_drn_model
-from depnb.papers import aafn, cfrafn, dynmultidep, parameters, sta_drn
+from depnb.papers import parameters, room
+from depnb.papers.cards import cards
 from tests.paths import ROOT
 
-CHAPTERS = {"sta_drn": sta_drn.Parameters, "cfrafn": cfrafn.Parameters, "aafn": aafn.Parameters,
-            "dynmultidep": dynmultidep.Parameters}
-PAGES = CHAPTERS | {"comparison": pages.Comparison, "null_corpus": pages.NullCorpus, "robustness": pages.Robustness,
-                    "explanations": pages.Explanations}
+CHAPTERS = {name: room(name).Parameters for name in cards()}
+PAGES = CHAPTERS | {"comparison": pages.Comparison, "null_corpus": pages.NullCorpus,
+                    "robustness": pages.Robustness, "explanations": pages.Explanations}
 DECLARED = {"corpus": str, "epochs": int, "learning_rate": float, "units": list, "resume": bool}
 VALUES = {"corpus": "avec2014", "epochs": 3, "learning_rate": 1e-3, "units": [1, 1], "resume": True}
 
@@ -29,7 +31,8 @@ VALUES = {"corpus": "avec2014", "epochs": 3, "learning_rate": 1e-3, "units": [1,
 def declared(page):
     """The globals that a notebook's parameters cell makes."""
     notebook, values = nbformat.read(files.notebook(page), 4), {}
-    exec(next(c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", [])), values)
+    exec(next(c.source for c in notebook.cells if "parameters" in c.metadata.get("tags", [])),
+         values)
     return values
 
 
@@ -39,7 +42,8 @@ def defaults(page):
 
 
 def injected(**changed):
-    return {"In": ["", "import x", "\n".join(["# Parameters", *(f"{k} = {v!r}" for k, v in changed.items())])]}
+    return {"In": ["", "import x",
+                   "\n".join(["# Parameters", *(f"{k} = {v!r}" for k, v in changed.items())])]}
 
 
 def notebook(**changed):
@@ -78,9 +82,12 @@ class TestRead:
             parameters.read(notebook(**{name: 3}))
 
     @pytest.mark.parametrize(("name", "value", "sentence"), [
-        ("epochs", 2.5, "epochs: expected int, got 2.5 (float)"), ("epochs", True, "expected int, got True (bool)"),
-        ("epochs", "many", "expected int, got 'many' (str)"), ("resume", 1, "expected bool, got 1 (int)"),
-        ("learning_rate", "5e-3", "write it with a point, as in 5.0e-3"), ("units", 3, "expected list, got 3 (int)"),
+        ("epochs", 2.5, "epochs: expected int, got 2.5 (float)"),
+        ("epochs", True, "expected int, got True (bool)"),
+        ("epochs", "many", "expected int, got 'many' (str)"),
+        ("resume", 1, "expected bool, got 1 (int)"),
+        ("learning_rate", "5e-3", "write it with a point, as in 5.0e-3"),
+        ("units", 3, "expected list, got 3 (int)"),
         ("corpus", None, "expected str, got None (NoneType)")])
     def test_a_wrong_type_is_refused(self, name, value, sentence):
         with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
@@ -96,7 +103,9 @@ class TestEveryPage:
 
     @pytest.mark.parametrize(("page", "name", "kind", "asked"), fields())
     def test_what_cannot_be_is_one_sentence(self, page, name, kind, asked):
-        """A choice that does not exist, 0 where a positive number is needed, a number out of its range, another type."""
+        """A choice that does not exist, 0 where a positive number is needed, a number out of its
+        range, another type.
+        """
         if get_origin(kind) is Literal:
             sentence = told(page, **{name: "nonsense"})
             assert all(choice in sentence for choice in get_args(kind))
@@ -105,28 +114,39 @@ class TestEveryPage:
             number = float if kind is float else int
             for kind_of, value in ((annotated_types.Gt, "gt"), (annotated_types.Lt, "lt")):
                 if isinstance(bound, kind_of):
-                    assert told(page, **{name: number(getattr(bound, value))}).startswith(f"parameter {name}: ")
+                    assert told(page, **{name: number(getattr(bound, value))}).startswith(
+                        f"parameter {name}: ")
             if isinstance(bound, annotated_types.Ge):
                 assert "or more" in told(page, **{name: number(bound.ge - 1)})
             if isinstance(bound, annotated_types.Le):
                 assert "at most" in told(page, **{name: number(bound.le + 1)})
         wrong = 3 if kind in (str, bool) or get_origin(kind) in (Literal, list) else "3"
+        if float in get_args(kind):                         # or the word literature
+            for value in ("3", -1.0, 3.5):
+                sentence = told(page, **{name: value})
+                assert sentence.startswith(f"parameter {name}: {value!r}; ")
+                assert "a number from 0" in sentence
+                assert "literature" in sentence
+            wrong = [3]
         assert f"parameter {name}: expected " in told(page, **{name: wrong})
 
     @pytest.mark.parametrize("page", PAGES)
     def test_a_device_that_is_not_there_and_no_process_at_all(self, page, monkeypatch):
         if page in CHAPTERS:
             monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-            assert told(page, device="cuda") == ("parameter device: 'cuda'; PyTorch sees no CUDA device on this machine. "
+            assert told(page, device="cuda") == ("parameter device: 'cuda'; "
+                                                 "PyTorch sees no CUDA device on this machine. "
                                                  "Choose cpu, or leave it at auto.")
-        assert told(page, workers=0) == "parameter workers: 0; expected a number of processes, or -1 for every core."
+        assert (told(page, workers=0) == "parameter workers: 0; "
+                "expected a number of processes, or -1 for every core.")
 
 
 @pytest.mark.parametrize(("page", "changed", "sentence"), [
     ("aafn", {"modalities": "visual smell"}, "choose some of visual, audio, text, in this order."),
     ("aafn", {"modalities": "text visual"}, "choose some of visual, audio, text, in this order."),
     ("aafn", {"modalities": ""}, "choose some of visual, audio, text, in this order."),
-    ("aafn", {"overlap_seconds": 30}, "parameter overlap_seconds 30: expected less than window_seconds (30)."),
+    ("aafn", {"overlap_seconds": 30},
+     "parameter overlap_seconds 30: expected less than window_seconds (30)."),
     ("sta_drn", {"units": [1, 1, 1]}, "parameter units: [1, 1, 1]; "),
     ("sta_drn", {"units": [1, 1, 1, 0]}, "parameter units.3: 0; expected more than 0."),
     ("cfrafn", {"pattern": "(a"}, "parameter pattern: '(a'; no regular expression ("),
@@ -137,12 +157,14 @@ def test_what_only_one_page_asks(page, changed, sentence):
 
 
 def test_a_choice_that_a_model_or_a_feature_knows_is_offered():
-    offered = {(page, name): set(get_args(field.annotation)) for page, model in CHAPTERS.items()
-               for name, field in model.model_fields.items() if get_origin(field.annotation) is Literal}
+    offered = {(page, name): set(get_args(field.annotation))
+               for page, model in CHAPTERS.items() for name, field in model.model_fields.items()
+               if get_origin(field.annotation) is Literal}
     assert offered["cfrafn", "fusion"] == set(cfrafn_model.FUSIONS)
     assert offered["cfrafn", "model"] == {"cfrafn", *cfrafn_model.BASELINES}
     assert offered["cfrafn", "alignment"] == set(importance.ALIGNMENTS)
-    assert offered["cfrafn", "augmentation"] == offered["cfrafn", "vector_augmentation"] == set(speech.VERSIONS)
+    assert offered["cfrafn", "augmentation"] == offered["cfrafn", "vector_augmentation"] == set(
+        speech.VERSIONS)
     assert offered["aafn", "fusion"] == set(aafn_model.FUSIONS)
     assert offered["aafn", "fuse"] == set(aafn_model.FUSES)
     assert offered["sta_drn", "variant"] == set(sta_drn_model.VARIANTS)

@@ -18,7 +18,8 @@ from tests import small_runs
 from tests.small_runs import FakeCorpus
 
 PARAMETERS = {"data_root": "auto", "run_dir": "auto", "resume": True, "seed": 0, "epochs": 2}
-PREDICTIONS = pd.DataFrame({"session": ["003"], "participant": ["007"], "split": ["test"], "y_true": [3.0], "y_pred": [9.0]})
+PREDICTIONS = pd.DataFrame({"session": ["003"], "participant": ["007"], "split": ["test"],
+                            "y_true": [3.0], "y_pred": [9.0]})
 
 
 def finish(run, **metrics):
@@ -27,7 +28,8 @@ def finish(run, **metrics):
 
 class TestRun:
     def start(self, tmp_path, **changed):
-        return runs.Run.start("sta_drn", PARAMETERS | {"run_dir": str(tmp_path / "sta_drn/a")} | changed)
+        return runs.Run.start("sta_drn",
+                              PARAMETERS | {"run_dir": str(tmp_path / "sta_drn/a")} | changed)
 
     def finished(self, tmp_path, **changed):
         run = self.start(tmp_path, **changed)
@@ -40,22 +42,24 @@ class TestRun:
         finish(run, ccc=float("nan"), nested=[{"low": float("nan")}])
         assert run.complete
         assert run.metrics == {"mae": 1.0, "ccc": None, "nested": [{"low": None}]}
-        assert run.predictions.loc[0, ["session", "participant"]].tolist() == ["003", "007"]      # zeros kept
-        assert {p.name for p in run.folder.iterdir()} == {"params.yaml", "metrics.json", "predictions.csv",
-                                                          "provenance.json", "SHA256SUMS", "written.json", "figures"}
+        # zeros kept
+        assert run.predictions.loc[0, ["session", "participant"]].tolist() == ["003", "007"]
+        assert {p.name for p in run.folder.iterdir()} == {"params.yaml", "metrics.json",
+                                                          "predictions.csv", "provenance.json",
+                                                          "SHA256SUMS", "written.json", "figures"}
         assert verify.refusal(run.folder) is None
 
     def test_says_what_produced_it_and_where_from(self, tmp_path):
         run = self.start(tmp_path, seed=4)
         finish(run)
-        said = run.provenance
-        assert said["seed"] == 4
-        assert said["corpus"]["simulated"]
-        assert set(said["packages"]) >= {"torch", "numpy", "mediapipe"}
-        assert said["hardware"]["cores"] >= 1
+        provenance = run.provenance
+        assert provenance["seed"] == 4
+        assert provenance["corpus"]["simulated"]
+        assert set(provenance["packages"]) >= {"torch", "numpy", "mediapipe"}
+        assert provenance["hardware"]["cores"] >= 1
         assert "**simulated data** (participants 12, effect 1, seed 0)" in run.describe()
         assert "2 participants, seed 4" in run.describe()
-        assert str(tmp_path) not in json.dumps(said)
+        assert str(tmp_path) not in json.dumps(provenance)
 
     def test_the_same_parameters_find_the_finished_run(self, tmp_path):
         self.finished(tmp_path, data_root="here")
@@ -76,28 +80,36 @@ class TestRun:
         assert runs.Run(tmp_path / "sta_drn/a.replaced-1").metrics["mae"] == 1.0
         assert (tmp_path / "sta_drn/a.replaced-2").is_dir()
 
-    @pytest.mark.parametrize(("name", "said"), [("metrics.json", "was changed"), ("params.yaml", "is missing")])
-    def test_a_finished_run_that_was_changed_is_moved_aside_and_named(self, tmp_path, name, said, capsys):
+    @pytest.mark.parametrize(("name", "fault"),
+                             [("metrics.json", "was changed"), ("params.yaml", "is missing")])
+    def test_a_finished_run_that_was_changed_is_moved_aside_and_named(self, tmp_path, name, fault,
+                                                                      capsys):
         file = self.finished(tmp_path).folder / name
-        file.write_text(file.read_text().replace("1.0", "0.5")) if said == "was changed" else file.unlink()
+        file.write_text(
+            file.read_text().replace("1.0", "0.5")) if fault == "was changed" else file.unlink()
         assert not self.start(tmp_path).complete
-        assert re.search(rf"kept as a.replaced-1\. Refused: run sta_drn/a: {name} {said}", capsys.readouterr().out)
+        assert re.search(rf"kept as a.replaced-1\. Refused: run sta_drn/a: {name} {fault}",
+                         capsys.readouterr().out)
 
     def test_simulated_and_given_data_are_never_the_same_run(self, tmp_path, monkeypatch):
         self.finished(tmp_path)
         assert not self.start(tmp_path, data_root="AVEC2014").complete
         monkeypatch.setattr(files, "repository", lambda: tmp_path)
         first = runs.Run.start("sta_drn", PARAMETERS).folder
-        given = runs.Run.start("sta_drn", PARAMETERS | {"data_root": "AVEC2014"}).folder
-        assert given != first
-        assert runs.Run.start("sta_drn", PARAMETERS | {"data_root": "/moved/AVEC2014"}).folder == given
+        licensed = runs.Run.start("sta_drn", PARAMETERS | {"data_root": "AVEC2014"}).folder
+        assert licensed != first
+        assert (runs.Run.start("sta_drn", PARAMETERS | {"data_root": "/moved/AVEC2014"}).folder
+                == licensed)
 
     def test_a_finished_run_of_another_corpus_is_not_shown_for_this_one(self, tmp_path):
         run = self.finished(tmp_path, data_root="one")
         other = FakeCorpus()
         other.fingerprint = "ff00"
-        with pytest.raises(ValueError, match=r"run sta_drn/a was made from another corpus than the AVEC 2014 at hand"):
-            self.start(tmp_path, data_root="two").finish({"mae": 2.0}, PREDICTIONS, other, "cpu", 1.0)
+        with pytest.raises(
+            ValueError,
+            match=r"run sta_drn/a was made from another corpus than the AVEC 2014 at hand"):
+            self.start(tmp_path, data_root="two").finish({"mae": 2.0}, PREDICTIONS, other, "cpu",
+                                                         1.0)
         assert run.metrics["mae"] == 1.0
 
     def test_an_interrupted_run_of_other_data_starts_anew_and_says_so(self, tmp_path, capsys):
@@ -111,15 +123,18 @@ class TestRun:
         other, run = FakeCorpus(), self.start(tmp_path, data_root="two")
         other.fingerprint = "ff00"
         run.use(other)
-        assert capsys.readouterr().out == ("The interrupted run in a was begun on other data and is kept as a.replaced-1; "
-                                           "this one starts anew.\n")
-        assert {p.name for p in run.folder.iterdir()} == {"params.yaml", "provenance.json", "figures"}
+        assert capsys.readouterr().out == ("The interrupted run in a was begun on other data and "
+                                           "is kept as a.replaced-1; this one starts anew.\n")
+        assert {p.name for p in run.folder.iterdir()} == {"params.yaml", "provenance.json",
+                                                          "figures"}
         assert run.provenance["corpus"]["fingerprint"] == "ff00"
-        assert {p.name for p in (tmp_path / "sta_drn/a.replaced-1").iterdir()} >= {"state.safetensors", "chain-0"}
+        assert {p.name for p in (tmp_path / "sta_drn/a.replaced-1").iterdir()} >= {
+            "state.safetensors", "chain-0"}
         run.finish({"mae": 2.0}, PREDICTIONS, other, "cpu", 1.0)
         assert run.metrics["mae"] == 2.0
 
-    def test_a_finished_run_of_another_corpus_is_refused_before_anything_is_computed(self, tmp_path):
+    def test_a_finished_run_of_another_corpus_is_refused_before_anything_is_computed(
+        self, tmp_path):
         self.finished(tmp_path)
         other = FakeCorpus()
         other.fingerprint = "ff00"
@@ -132,15 +147,17 @@ class TestRun:
     @pytest.mark.parametrize("restricted", [False, True])
     def test_rows_by_person_of_a_licensed_corpus_are_the_owners(self, tmp_path, restricted):
         run = self.start(tmp_path)
-        run.save("weights.csv", "session\n")             # before it knows the corpus: as if it were licensed
+        run.save("weights.csv", "session\n")    # before it knows the corpus: as if it were licensed
         assert (run.folder / "weights.csv").stat().st_mode & 0o077 == 0
         run.use(FakeCorpus(restricted))
         run.save("attributions.csv", "cue\n")
         run.save("costs.csv", "steps\n")
         people = pd.concat([PREDICTIONS.assign(participant=f"P-{i:010x}") for i in range(5)])
         run.finish({"mae": 1.0}, people, FakeCorpus(restricted), "cpu", 1.0)
-        closed = {p.name for p in run.folder.iterdir() if p.is_file() and not p.stat().st_mode & 0o077}
-        assert closed == ({"weights.csv", "attributions.csv", "predictions.csv"} if restricted else {"weights.csv"})
+        closed = {p.name for p in run.folder.iterdir()
+                  if p.is_file() and not p.stat().st_mode & 0o077}
+        assert closed == ({"weights.csv", "attributions.csv", "predictions.csv"} if restricted
+                          else {"weights.csv"})
         assert run.provenance["identifying"] == (list(privacy.IDENTIFYING) if restricted else [])
 
     def test_a_test_part_of_four_people_of_a_licensed_corpus_is_not_written(self, tmp_path):
@@ -162,7 +179,8 @@ class TestRun:
     def test_a_place_in_the_data_is_refused(self, tmp_path, name, place):
         data = tmp_path / "AVEC2014"
         data.mkdir()
-        with pytest.raises(ValueError, match=rf"^{name} .* lies in data_root .*AVEC2014, .* Put it elsewhere\.$"):
+        with pytest.raises(
+            ValueError, match=rf"^{name} .* lies in data_root .*AVEC2014, .* Put it elsewhere\.$"):
             self.start(tmp_path, **{"data_root": str(data), name: str(data / place)})
         assert not list(data.iterdir())
         self.start(tmp_path, data_root=str(data), cache_dir=str(tmp_path / "AVEC2014_cache"))
@@ -174,11 +192,13 @@ class TestRun:
     def test_a_place_that_cannot_be_is_refused(self, tmp_path, name, place, told):
         (tmp_path / "file").write_text("")
         (tmp_path / "link").symlink_to("nowhere")
-        with pytest.raises(ValueError, match=rf"^{name} .*{told}.*Give a folder in which you may write\.$"):
+        with pytest.raises(ValueError,
+                           match=rf"^{name} .*{told}.*Give a folder in which you may write\.$"):
             self.start(tmp_path, **{name: str(tmp_path / place)})
 
     @pytest.mark.parametrize("mode", [None, "online", "offline"])
-    def test_a_tracker_that_sends_is_refused_as_soon_as_the_corpus_is_opened(self, tmp_path, monkeypatch, mode):
+    def test_a_tracker_that_sends_is_refused_as_soon_as_the_corpus_is_opened(self, tmp_path,
+                                                                             monkeypatch, mode):
         monkeypatch.delenv("WANDB_MODE", raising=False)
         if mode:
             monkeypatch.setenv("WANDB_MODE", mode)
@@ -193,12 +213,15 @@ class TestRun:
     @pytest.mark.parametrize("restricted", [False, True])
     def test_counts_of_fewer_than_five_people_stay_out_of_the_metrics(self, tmp_path, restricted):
         run = small_runs.finish(tmp_path / "cfrafn/a", "cfrafn", restricted, {
-            "test": {"confusion": {"tn": 12, "fp": 4, "fn": 0, "tp": 5}, "participants": 16},
+            "test": {"task": "binary", "by_participant": {"confusion": {
+                "tn": 12, "fp": 4, "fn": 0, "tp": 5}, "participants": 16, "threshold": 0.5}},
             "by_gender": {"male": {"speakers": 4}}, "expansion": 2})
         few = None if restricted else 4
-        assert run.metrics["test"]["confusion"] == {"tn": 12, "fp": few, "fn": None if restricted else 0, "tp": 5}
+        people = run.metrics["test"]["by_participant"]
+        assert people["confusion"] == {"tn": 12, "fp": few, "fn": None if restricted else 0,
+                                       "tp": 5}
         assert run.metrics["by_gender"] == {"male": {"speakers": few}}
-        assert run.metrics["test"]["participants"] == 16
+        assert people["participants"] == 16
         assert run.metrics["expansion"] == 2
         assert verify.refusal(run.folder) is None
 
@@ -232,7 +255,8 @@ def test_the_code_fingerprint_sees_computing_cells_but_not_drawing_ones(tmp_path
     compute, draw = cell("x = 1"), cell("plot(x)", mystnb={"image": {}})
     base = digest([compute, draw, cell("text", "markdown"), cell("seed = 0", tags=["parameters"])])
     assert digest([cell("x = 2"), draw])[0] != base[0]
-    other = digest([compute, cell("plot(2 * x)", mystnb={"image": {}}), cell("seed = 1", tags=["parameters"])])
+    other = digest([compute, cell("plot(2 * x)", mystnb={"image": {}}),
+                    cell("seed = 1", tags=["parameters"])])
     assert other[0] == base[0]
     assert other[1] != base[1]
     runs.code_fingerprint.cache_clear()
@@ -244,8 +268,10 @@ class TestComparison:
         monkeypatch.setattr(files, "repository", lambda: tmp_path)
         for name, improvement in (("a", 0.3), ("b", 0.1)):
             run = runs.Run.start("sta_drn", PARAMETERS | {"run_dir": f"runs/sta_drn/{name}"})
-            run.finish({"test": {"mae": 6.0, "mean_predictor": {"mae": 8.0}, "improvement": improvement,
-                                 "improvement_interval": [improvement - 0.1, improvement + 0.1]}},
+            run.finish({"test": {"task": "severity", "constant": {"by_participant": {"mae": 8.0}},
+                                 "by_participant": {"mae": 6.0, "improvement": improvement,
+                                                    "improvement_interval": [improvement - 0.1,
+                                                                             improvement + 0.1]}}},
                        PREDICTIONS, FakeCorpus(), "cpu", 100)
         path = tmp_path / "ablations.yaml"
         path.write_text(yaml.safe_dump({"runs": {
@@ -263,14 +289,16 @@ class TestComparison:
 
     def test_another_metric_is_compared_as_it_is(self, table, tmp_path):
         people = pd.DataFrame({"participant": ["1", "2"], "split": "test", "y_true": [0, 1]})
-        for name, test, guess in (("c", {"roc_auc": 1.0, "roc_auc_interval": [0.8, 1.0]}, [0.2, 0.7]),
-                                  ("d", {"roc_auc": 0.5}, [0.4, 0.4])):
+        for name, test, guess in (("c", {"roc_auc": 1.0, "roc_auc_interval": [0.8, 1.0]},
+                                   [0.2, 0.7]), ("d", {"roc_auc": 0.5}, [0.4, 0.4])):
             run = runs.Run.start("sta_drn", PARAMETERS | {"run_dir": f"runs/sta_drn/{name}"})
+            test = {"task": "binary", "by_participant": {"threshold": 0.5} | test}
             run.finish({"test": test}, people.assign(y_pred=guess), FakeCorpus(), "cpu", 100)
-        table.write_text(yaml.safe_dump({"runs": {"c": {"label": "A", "group": "x"}, "d": {"label": "B", "group": "x"}}}))
+        table.write_text(yaml.safe_dump({"runs": {"c": {"label": "A", "group": "x"},
+                                                  "d": {"label": "B", "group": "x"}}}))
         rows = runs.compare("sta_drn", table, "roc_auc").set_index("run")
         assert rows.loc["A", "AUC"] == "1.00 (0.80 to 1.00)"
-        assert rows.loc["B", "AUC"] == "0.50 (nan to nan)"
+        assert rows.loc["B", "AUC"] == "0.50"
         assert "MAE" not in rows
 
     def test_a_refused_run_has_no_number_and_says_why(self, table, tmp_path):
@@ -278,40 +306,46 @@ class TestComparison:
         metrics.write_text(metrics.read_text().replace("6.0", "5.0"))
         rows = runs.compare("sta_drn", table).set_index("run")
         assert np.isnan(rows.loc["A", ["MAE", "value", "low", "high"]].astype(float)).all()
-        assert re.fullmatch(r"refused: run sta_drn/a: metrics.json was changed after the run .* repeat the run\. "
-                            r"snakemake -c2 -f runs/sta_drn/a/metrics\.json", rows.loc["A", "training"])
+        assert re.fullmatch(
+            r"refused: run sta_drn/a: metrics.json was changed after the run .* repeat the run\. "
+            r"snakemake -c2 -f runs/sta_drn/a/metrics\.json", rows.loc["A", "training"])
         assert rows.loc["B", "training"] == "1.7 min"
         assert list(runs.finished("sta_drn")) == ["b"]
-        assert runs.summarise(rows.reset_index(), {"seeds": {"about": "Seeds", "at_least": 1}})["seeds"]["sentence"] == (
-            "Seeds: not run yet.")
+        assert runs.summarise(rows.reset_index(), {"seeds": {
+            "about": "Seeds", "at_least": 1}})["seeds"]["sentence"] == ("Seeds: not run yet.")
 
-    @pytest.mark.parametrize(("bar", "said"), [
+    @pytest.mark.parametrize(("bar", "sentence"), [
         ({"inside": 0.5}, "expected 0.5 inside every interval, not reached."),
         ({"inside": 0.93}, "expected 0.93 inside every interval, reached."),
-        ({"at_least": 0.85}, "test AUC on average 0.91 (single runs: 0.90, 0.92); expected at least 0.85, reached.")])
-    def test_a_group_of_aucs_against_its_bar(self, bar, said):
-        rows = pd.DataFrame({"group": "seeds", "value": [0.9, 0.92], "low": [0.8, 0.85], "high": [0.95, 0.97]})
-        assert said in runs.summarise(rows, {"seeds": {"about": "Seeds"} | bar}, "roc_auc")["seeds"]["sentence"]
+        ({"at_least": 0.85}, "test AUC on average 0.91 (single runs: 0.90, 0.92); "
+         "expected at least 0.85, reached.")])
+    def test_a_group_of_aucs_against_its_bar(self, bar, sentence):
+        rows = pd.DataFrame({"group": "seeds", "value": [0.9, 0.92], "low": [0.8, 0.85],
+                             "high": [0.95, 0.97]})
+        assert sentence in runs.summarise(rows, {"seeds": {"about": "Seeds"} | bar},
+                                          "roc_auc")["seeds"]["sentence"]
 
     def test_a_replaced_run_does_not_count(self, table, tmp_path):
         (tmp_path / "runs/sta_drn/a").rename(tmp_path / "runs/sta_drn/a.replaced-1")
         assert list(runs.finished("sta_drn")) == ["b"]
 
-    @pytest.mark.parametrize(("bar", "said"), [
-        ({"at_least": 20}, "average 20 % below the mean predictor's (single runs: 30 % below, 10 % below); expected at "
-                            "least 20 % below, reached."),
+    @pytest.mark.parametrize(("bar", "sentence"), [
+        ({"at_least": 20}, "average 20 % below the mean predictor's (single runs: "
+         "30 % below, 10 % below); expected at least 20 % below, reached."),
         ({"at_least": 25}, "expected at least 25 % below, not reached."),
         ({"at_most": 25}, "expected at most 25 % below, reached."),
         ({"at_most": 10}, "expected at most 10 % below, not reached.")])
-    def test_a_group_against_its_bar(self, table, said, bar):
-        found = runs.summarise(runs.compare("sta_drn", table), {"seeds": {"about": "Seeds"} | bar})["seeds"]
-        assert found["mean"] == pytest.approx(20)
-        assert said in found["sentence"]
+    def test_a_group_against_its_bar(self, table, sentence, bar):
+        summary = runs.summarise(runs.compare("sta_drn", table),
+                                 {"seeds": {"about": "Seeds"} | bar})["seeds"]
+        assert summary["mean"] == pytest.approx(20)
+        assert sentence in summary["sentence"]
 
     def test_nothing_is_said_of_a_group_that_was_not_run(self, table):
-        found = runs.summarise(runs.compare("sta_drn", table), {"null": {"about": "Null", "at_most": 10}})["null"]
-        assert math.isnan(found["mean"])
-        assert found["sentence"] == "Null: not run yet."
+        summary = runs.summarise(runs.compare("sta_drn", table),
+                                 {"null": {"about": "Null", "at_most": 10}})["null"]
+        assert math.isnan(summary["mean"])
+        assert summary["sentence"] == "Null: not run yet."
 
 
 class TestExport:
@@ -331,7 +365,8 @@ class TestExport:
         names = {p.name for p in (tmp_path / "away").iterdir()}
         assert names >= {"params.yaml", "metrics.json", "provenance.json", "SHA256SUMS", "figures"}
         assert ("predictions.csv" in names) == (not restricted)
-        assert not names & {"private.log", ".history.csv.1.part", "predictions_backup.csv", "tensorboard", "search.db"}
+        assert not names & {"private.log", ".history.csv.1.part", "predictions_backup.csv",
+                            "tensorboard", "search.db"}
         assert not list((tmp_path / "away/figures").iterdir())
         assert (verify.refusal(tmp_path / "away") is None) == (not restricted)
         assert verify.refusal(folder) is None
@@ -357,10 +392,11 @@ class TestExport:
         names = {p.name for p in (tmp_path / "away").iterdir()}
         assert "metrics_meanstd.csv" in names
         assert not names & {"costs.csv", "scaler.json", "metrics.csv"}
-        assert "0" * 64 not in "".join(p.read_text("latin1") for p in (tmp_path / "away").rglob("*") if p.is_file())
+        assert "0" * 64 not in "".join(p.read_text("latin1") for p in (tmp_path / "away").rglob("*")
+                                       if p.is_file())
         told = capsys.readouterr().out
-        for name in ("figures/mine.png", "figures/changed.png", "figures/key.png", "figures/linked.png", "costs.csv",
-                     "scaler.json", "metrics.csv"):
+        for name in ("figures/mine.png", "figures/changed.png", "figures/key.png",
+                     "figures/linked.png", "costs.csv", "scaler.json", "metrics.csv"):
             assert re.search(rf"[ ,]{re.escape(name)}[,.]", told), name
         __main__.main(["export", str(tmp_path / "away"), str(tmp_path / "further")])
         assert (tmp_path / "further/figures/drawn.png").exists()
@@ -391,8 +427,9 @@ class TestExport:
             assert ("trained weights may reveal" in capsys.readouterr().out) == (name == "with")
 
     @pytest.mark.parametrize(("content", "told"), [
-        ("{", "cannot be read"), ("{}", "written by depnb of an unknown version"), (None, "is missing"),
-        ("[" * 100_000, "cannot be judged"), ("simulated", "was changed after the run")])
+        ("{", "cannot be read"), ("{}", "written by depnb of an unknown version"),
+        (None, "is missing"), ("[" * 100_000, "cannot be judged"),
+        ("simulated", "was changed after the run")])
     def test_a_run_that_is_not_as_it_was_is_refused(self, tmp_path, content, told):
         folder = small_runs.finish(tmp_path / "cfrafn/a", "cfrafn", restricted=True).folder
         file = folder / "provenance.json"
@@ -408,7 +445,8 @@ class TestExport:
 
     @pytest.mark.parametrize(("target", "told"), [
         ("cfrafn/a/away", "lies in the run's own folder"), ("data/deep/away", "lies in data_root"),
-        ("link", r"is there already \(a link to nowhere\)"), ("file/away", "cannot be written .Not a directory"),
+        ("link", r"is there already \(a link to nowhere\)"),
+        ("file/away", "cannot be written .Not a directory"),
         ("new/" + "x" * 300, "cannot be written .File name too long")])
     def test_a_target_that_cannot_be_leaves_nothing_behind(self, tmp_path, target, told):
         (tmp_path / "data").mkdir()
@@ -432,10 +470,16 @@ class TestExport:
             __main__.main(["export", str(tmp_path / "cfrafn/a"), str(tmp_path / "deep/er/away")])
         assert sorted(tmp_path.rglob("*")) == before
 
-    @pytest.mark.parametrize(("there", "said"), [(False, "no finished run there"), (True, "is there already")])
-    def test_what_cannot_be_is_said(self, tmp_path, there, said):
-        if there:
+    @pytest.mark.parametrize(("exists", "sentence"),
+                             [(False, "no finished run there"), (True, "is there already")])
+    def test_what_cannot_be_is_said(self, tmp_path, exists, sentence):
+        if exists:
             small_runs.finish(tmp_path / "cfrafn/a", "cfrafn")
             (tmp_path / "away").mkdir()
-        with pytest.raises(SystemExit, match=said):
+        with pytest.raises(SystemExit, match=sentence):
             __main__.main(["export", str(tmp_path / "cfrafn/a"), str(tmp_path / "away")])
+
+
+def test_a_package_that_is_not_installed_as_such_has_no_version():
+    assert origin.version("no-such-package") is None
+    assert origin.version("numpy") == np.__version__

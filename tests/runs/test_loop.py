@@ -26,8 +26,8 @@ SCRIPT = textwrap.dedent("""
     sys.path.insert(0, {root!r})
     from tests.runs.test_loop import train
     torch.set_num_threads(1)
-    train(Path(sys.argv[1]), epochs=6, accumulate=int(sys.argv[2]), dropout=0.3, sharpness=float(sys.argv[3]),
-          adaptive=True)
+    train(Path(sys.argv[1]), epochs=6, accumulate=int(sys.argv[2]), dropout=0.3,
+          sharpness=float(sys.argv[3]), adaptive=True)
     print("done")
 """)
 
@@ -40,25 +40,28 @@ def small(dropout=0.0):
 def data():
     rng = np.random.default_rng(0)
     targets = rng.standard_normal(12)
-    return [np.clip(rng.normal(120 + 40 * t, 20, (12, 32, 32, 3)), 0, 255).astype(np.uint8) for t in targets], targets
+    return [np.clip(rng.normal(120 + 40 * t, 20, (12, 32, 32, 3)), 0, 255).astype(np.uint8)
+            for t in targets], targets
 
 
 def train(folder, epochs=3, dropout=0.0, validate=None, **options):
     """Train a small STA-DRN on clips whose brightness is the target -> (model, history)."""
     folder.mkdir(parents=True, exist_ok=True)
     crops, targets = data()
-    batches = ClipBatches(crops, targets, lambda n, r: training_clip(n, 8, r), 4, seed=0, jitter=0.1)
+    batches = ClipBatches(crops, targets, lambda n, r: training_clip(n, 8, r), 4, seed=0,
+                          jitter=0.1)
     model = small(dropout)
 
     def loss(network, batch):
         return torch.nn.functional.mse_loss(network(batch[0])[:, 0], batch[1])
 
     def mae(network):
-        return {"mae": float(np.mean([abs(float(network(x)[:, 0].mean() - t.mean())) for x, t in batches(1000)]))}
+        return {"mae": float(np.mean([abs(float(network(x)[:, 0].mean() - t.mean()))
+                                      for x, t in batches(1000)]))}
 
     recipe = loop.Recipe(epochs, **{"learning_rate": 3e-3, **options})
-    history = loop.fit(model, loss, batches, validate or mae, recipe, Fabric(accelerator="cpu", devices=1), folder,
-                           {"model": "sta_drn", "k": 2})
+    history = loop.fit(model, loss, batches, validate or mae, recipe,
+                       Fabric(accelerator="cpu", devices=1), folder, {"model": "sta_drn", "k": 2})
     return model, history
 
 
@@ -87,18 +90,19 @@ def test_same_seed_same_bits(tmp_path):
 
 
 # 5 does not divide the batches of an epoch: gradients are saved too
-@pytest.mark.parametrize(("accumulate", "sharpness"), [(1, 0), (5, 0), (1, 0.5)])
+@pytest.mark.parametrize(("accumulate", "sharpness"), [
+    (5, 0), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 0), (1, 0.5)))])
 def test_killed_at_any_moment_and_resumed_gives_the_same_bits(tmp_path, accumulate, sharpness):
     root = os.fspath(__import__("tests").__path__[0] + "/..")
     script = tmp_path / "train.py"
     script.write_text(SCRIPT.format(root=os.path.abspath(root)))
 
     def start(name):
-        return subprocess.Popen([sys.executable, str(script), str(tmp_path / name), str(accumulate), str(sharpness)],
-                                stdout=subprocess.PIPE, text=True)
+        return subprocess.Popen([sys.executable, str(script), str(tmp_path / name), str(accumulate),
+                                 str(sharpness)], stdout=subprocess.PIPE, text=True)
 
-    whole = start("whole")
-    assert "done" in whole.communicate()[0]
+    uninterrupted = start("whole")
+    assert "done" in uninterrupted.communicate()[0]
     rng, kills = np.random.default_rng(accumulate), 0
     while True:
         process = start("killed")
@@ -114,7 +118,8 @@ def test_killed_at_any_moment_and_resumed_gives_the_same_bits(tmp_path, accumula
             break
     assert kills >= 2
     assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
-    assert not list((tmp_path / "killed").glob(".*.part")) or kills     # leftovers of a kill are never read
+    # leftovers of a kill are never read
+    assert not list((tmp_path / "killed").glob(".*.part")) or kills
 
 
 def test_a_finished_training_is_not_repeated(tmp_path):
@@ -138,10 +143,10 @@ def test_validation_only_every_so_often_and_at_the_end(tmp_path):
 
 def test_a_diverging_training_says_so_and_keeps_the_state(tmp_path):
     train(tmp_path, epochs=1, schedule="constant")
-    kept = (tmp_path / "state.safetensors").read_bytes()
+    state = (tmp_path / "state.safetensors").read_bytes()
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
         train(tmp_path, epochs=3, schedule="constant", learning_rate=1e30)
-    assert (tmp_path / "state.safetensors").read_bytes() == kept
+    assert (tmp_path / "state.safetensors").read_bytes() == state
 
 
 def test_schedules():
@@ -150,11 +155,13 @@ def test_schedules():
     assert cosine.rate(5, 100, 0) == pytest.approx(1.0)
     assert cosine.rate(100, 100, 9) == pytest.approx(0.0)
     restarts = loop.Recipe(200, 1.0, schedule="restarts")
-    assert [round(restarts.rate(0, 1, e), 3) for e in (0, 25, 50, 100, 150)] == [1.0, 0.5, 1.0, 0.5, 1.0]
+    assert [round(restarts.rate(0, 1, e), 3) for e in (0, 25, 50, 100, 150)] == [1.0, 0.5, 1.0, 0.5,
+                                                                                 1.0]
     assert loop.Recipe(1, 0.3, schedule="constant").rate(5, 10, 0) == 0.3
     decay = loop.Recipe(100, 1.0, schedule="decay")
     assert [decay.rate(0, 1, e) for e in (0, 9, 10, 20)] == pytest.approx([1, 1, 0.9, 0.81])
-    with pytest.raises(ValueError, match="schedule 'linear': choose cosine, constant, restarts or decay"):
+    with pytest.raises(ValueError, match="schedule 'linear': "
+                       "choose cosine, constant, restarts or decay"):
         loop.Recipe(1, 1.0, schedule="linear").rate(0, 1, 0)
 
 
@@ -163,17 +170,20 @@ class TestCheckpoint:
 
     def test_other_variant(self, tmp_path):
         train(tmp_path, epochs=1)
-        with pytest.raises(ValueError, match="a checkpoint of another model: variant is not given there, temporal here"):
+        with pytest.raises(ValueError, match="a checkpoint of another model: "
+                           "variant is not given there, temporal here"):
             loop.load_checkpoint(tmp_path / "checkpoint.safetensors", small(),
                                      {"model": "sta_drn", "variant": "temporal"})
 
     def test_other_size(self, tmp_path):
         train(tmp_path, epochs=1)
         with pytest.raises(ValueError, match="its weights do not fit STADRN"):
-            loop.load_checkpoint(tmp_path / "checkpoint.safetensors", STADRN("temporal", features=4), {"k": 2})
+            loop.load_checkpoint(tmp_path / "checkpoint.safetensors",
+                                 STADRN("temporal", features=4), {"k": 2})
 
     def test_missing(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match=r"no such checkpoint. Give a run's checkpoint.safetensors"):
+        with pytest.raises(FileNotFoundError,
+                           match=r"no such checkpoint. Give a run's checkpoint.safetensors"):
             loop.load_checkpoint(tmp_path / "none.safetensors", small(), {})
 
     def test_a_pickle(self, tmp_path):
@@ -182,11 +192,13 @@ class TestCheckpoint:
             loop.load_checkpoint(tmp_path / "weights.pth", small(), {})
 
 
-@pytest.mark.parametrize(("order", "frozen", "accumulate"), [
-    (torch.contiguous_format, False, 1), (torch.channels_last_3d, False, 1), (torch.channels_last_3d, True, 1),
-    (torch.channels_last_3d, False, 4)])
+@pytest.mark.parametrize(("order", "frozen", "accumulate"),
+                         [(torch.contiguous_format, False, 1), (torch.channels_last_3d, False, 1),
+                          (torch.channels_last_3d, True, 1), (torch.channels_last_3d, False, 4)])
 def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(tmp_path, order, frozen, accumulate):
-    """Whatever the order of the weights in memory: a fused optimiser goes through weights and moments as they lie."""
+    """Whatever the order of the weights in memory: a fused optimiser goes through weights and
+    moments as they lie.
+    """
     crops, targets = data()
     batches = ClipBatches(crops, targets, lambda n, r: training_clip(n, 8, r), 4, seed=0)
     fabric = Fabric(accelerator="cpu", devices=1)
@@ -201,7 +213,7 @@ def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(tmp_path, order, 
             if row["epoch"] == stop_after:
                 raise KeyboardInterrupt
 
-        def better(_):                  # every epoch is the best so far: the weights compared are the last ones
+        def better(_):      # every epoch is the best so far: the weights compared are the last ones
             done = folder / "history.csv"
             return {"mae": -float(len(done.read_text().splitlines()) if done.exists() else 0)}
 
@@ -209,11 +221,12 @@ def test_a_run_stopped_after_any_epoch_ends_with_the_same_bits(tmp_path, order, 
                      loop.Recipe(3, 1e-2, accumulate=accumulate), fabric, folder, {}, stop)
         return [p.detach().clone() for p in model.parameters()]
 
-    whole = go(tmp_path / "whole")
+    uninterrupted = go(tmp_path / "whole")
     for epoch in (0, 1):
         with pytest.raises(KeyboardInterrupt):
             go(tmp_path / "stopped", epoch)
-    assert all(torch.equal(a, b) for a, b in zip(whole, go(tmp_path / "stopped"), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(uninterrupted, go(tmp_path / "stopped"),
+                                                 strict=True))
 
 
 def test_trackers(tmp_path):
@@ -230,10 +243,11 @@ def test_trackers(tmp_path):
 
 def test_wandb_stays_on_the_machine_with_a_licensed_corpus(tmp_path, monkeypatch):
     begun = []
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **given: begun.append(given) or SimpleNamespace(
-        log=print)))
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(
+        init=lambda **options: begun.append(options) or SimpleNamespace(log=print)))
     for mode in (None, "online", "shared"):
-        monkeypatch.delenv("WANDB_MODE", raising=False) if mode is None else monkeypatch.setenv("WANDB_MODE", mode)
+        monkeypatch.delenv("WANDB_MODE", raising=False) if mode is None else monkeypatch.setenv(
+            "WANDB_MODE", mode)
         with pytest.raises(ValueError, match=r"the corpus is licensed\. Set WANDB_MODE=offline"):
             loop.make_tracker("wandb", tmp_path, "x", True)
         loop.make_tracker("wandb", tmp_path, "x", False)
@@ -247,9 +261,9 @@ def test_wandb_stays_on_the_machine_with_a_licensed_corpus(tmp_path, monkeypatch
 def test_mixed_precision_trains(tmp_path, sharpness):
     crops, targets = data()
     batches = ClipBatches(crops, targets, lambda n, r: training_clip(n, 8, r), 4, seed=0)
-    history = loop.fit(small(), lambda m, b: m(b[0])[:, 0].float().sub(b[1]).square().mean(), batches,
-                           lambda m: {"mae": 1.0}, loop.Recipe(1, 1e-3, sharpness=sharpness),
-                           Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"), tmp_path, {})
+    history = loop.fit(small(), lambda m, b: m(b[0])[:, 0].float().sub(b[1]).square().mean(),
+                       batches, lambda m: {"mae": 1.0}, loop.Recipe(1, 1e-3, sharpness=sharpness),
+                       Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"), tmp_path, {})
     assert np.isfinite(history[0]["train_loss"])
 
 
@@ -263,16 +277,18 @@ class TestSharpness:
             def __call__(self, epoch):
                 return iter(self)
 
-        recipe = loop.Recipe(epochs, 0.01, **{"schedule": "constant", "sharpness": 0.5, "optimiser": "adam",
-                                                  "weight_decay": 0.1} | options)
+        recipe = loop.Recipe(epochs, 0.01, **{"schedule": "constant", "sharpness": 0.5,
+                                              "optimiser": "adam", "weight_decay": 0.1} | options)
         folder.mkdir(exist_ok=True)
-        return loop.fit(model, lambda m, b: (m(b[0])[:, 0] - b[1]).square().mean(), Batches(zip(x, y, strict=True)),
-                            lambda m: {"mae": 1.0}, recipe, Fabric(accelerator="cpu", devices=1), folder, {})
+        return loop.fit(model, lambda m, b: (m(b[0])[:, 0] - b[1]).square().mean(),
+                        Batches(zip(x, y, strict=True)), lambda m: {"mae": 1.0}, recipe,
+                        Fabric(accelerator="cpu", devices=1), folder, {})
 
     @staticmethod
     def network():
         torch.manual_seed(0)
-        return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 1))
+        return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4),
+                                   torch.nn.Linear(4, 1))
 
     def by_hand(self, adaptive, kinds):
         model = self.network()
@@ -280,11 +296,11 @@ class TestSharpness:
         x = torch.randn(2, 8, 3, generator=torch.Generator().manual_seed(1))
         for batch in x:
             (model(batch)[:, 0] - 1).square().mean().backward()
-            kept = sharpness.ascend(model.parameters(), 0.5, adaptive)
+            steps = sharpness.ascend(model.parameters(), 0.5, adaptive)
             optimiser.zero_grad()
             with sharpness.still_statistics(model, kinds):
                 (model(batch)[:, 0] - 1).square().mean().backward()
-            sharpness.descend(kept)
+            sharpness.descend(steps)
             optimiser.step()
             optimiser.zero_grad()
         return model
@@ -312,16 +328,33 @@ class TestSharpness:
         assert torch.equal(model[2].weight, self.network()[2].weight)
         assert not torch.equal(model[2].bias, self.network()[2].bias)
 
-    @pytest.mark.parametrize(("options", "said"), [
+    @pytest.mark.parametrize(("options", "message"), [
         ({"accumulate": 2}, "sharpness 0.5 with accumulate 2: .* set accumulate to 1"),
-        ({"optimiser": "sgd"}, "optimiser 'sgd': choose adamw or adam"), ({"still": "1d"}, "still '1d': choose all or 2d")])
-    def test_what_cannot_be_trained_is_refused(self, tmp_path, options, said):
-        with pytest.raises(ValueError, match=said):
+        ({"optimiser": "sgd"}, "optimiser 'sgd': choose adamw or adam"),
+        ({"still": "1d"}, "still '1d': choose all or 2d")])
+    def test_what_cannot_be_trained_is_refused(self, tmp_path, options, message):
+        with pytest.raises(ValueError, match=message):
             self.fit(tmp_path, self.network(), **options)
 
     def test_a_gradient_scaler_is_refused(self):
         fabric = Fabric(accelerator="cpu", devices=1)
         fabric.strategy.precision.scaler = torch.amp.GradScaler("cpu")
-        with pytest.raises(ValueError, match=r"with precision 16-mixed: .* use bf16-mixed or 32-true"):
+        with pytest.raises(ValueError,
+                           match=r"with precision 16-mixed: .* use bf16-mixed or 32-true"):
             loop.check_recipe(loop.Recipe(1, 0.1, sharpness=0.5), fabric)
         loop.check_recipe(loop.Recipe(1, 0.1), fabric)
+
+
+def test_on_a_gpu_kernels_that_add_in_a_fixed_order_are_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda *a, **k: asked.append((a, k)))
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", False)
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    loop.add_in_a_fixed_order(torch.device("cpu"))
+    assert not asked
+    loop.add_in_a_fixed_order(torch.device("cuda"))
+    assert asked == [((True,), {"warn_only": True})]
+    assert torch.backends.cudnn.deterministic
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"

@@ -19,4 +19,5 @@ def test_the_line_is_the_penalised_maximum_of_the_likelihood(separated):
         return -(weight * (y * z - np.logaddexp(0, z))).sum() + PENALTY / 2 * (line**2).sum()
 
     expected = minimize(loss, np.zeros(2), tol=1e-12).x
-    np.testing.assert_allclose(logistic_line(y, x, weight, steps=60), expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(logistic_line(y, x, weight, steps=60), expected, rtol=1e-3,
+                               atol=1e-3)

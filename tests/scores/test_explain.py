@@ -41,17 +41,18 @@ def corner():
     ], ids=["gradient", "occlusion", "gradient_activation"])
 def test_attribution_lies_where_the_score_comes_from(method, clips, corner):
     torch.manual_seed(0)
-    found = method(Corner(), clips)
-    assert found.shape == (1, 8, 16, 16)
-    assert (found >= 0).all()
-    assert explain.concentration(found[0].numpy(), corner) == pytest.approx(1 / corner.mean(), rel=0.01)
+    attribution = method(Corner(), clips)
+    assert attribution.shape == (1, 8, 16, 16)
+    assert (attribution >= 0).all()
+    assert explain.concentration(attribution[0].numpy(), corner) == pytest.approx(1 / corner.mean(),
+                                                                                  rel=0.01)
 
 
 def test_grad_cam_has_the_clips_shape_and_no_negative_values(clips):
     model = STADRN("attention_fusion", 2, (1, 1, 1, 1), 4, 4).eval()
-    found = explain.layer_attribution(model, clips, model.layer_2, "grad_cam")
-    assert found.shape == (1, 8, 16, 16)
-    assert (found >= 0).all()
+    attribution = explain.layer_attribution(model, clips, model.layer_2, "grad_cam")
+    assert attribution.shape == (1, 8, 16, 16)
+    assert (attribution >= 0).all()
 
 
 def test_an_unknown_method_is_named(clips):
@@ -60,8 +61,8 @@ def test_an_unknown_method_is_named(clips):
 
 
 def test_occlusion_over_all_frames_by_default(clips):
-    found = explain.occlusion(Corner(), clips, patch=8)
-    assert torch.equal(found[:, 0], found[:, 7])
+    attribution = explain.occlusion(Corner(), clips, patch=8)
+    assert torch.equal(attribution[:, 0], attribution[:, 7])
 
 
 def test_recording_does_not_change_the_result(clips):
@@ -77,7 +78,8 @@ def test_recording_does_not_change_the_result(clips):
 
 
 def test_a_pattern_that_fits_nothing_is_named():
-    with pytest.raises(ValueError, match="no module of Corner is called conv9"), explain.record(Corner(), "conv9"):
+    with pytest.raises(ValueError, match="no module of Corner is called conv9"), explain.record(
+        Corner(), "conv9"):
         pass
 
 
@@ -108,10 +110,12 @@ def test_region_covers_the_landmarks_and_moves_with_them():
 
 
 def test_every_method_network_and_cue_is_scored(clips, corner):
-    scores = explain.score_against_truth({"trained": Corner(), "untrained": Corner()}, {"gradient": explain.input_gradient},
-                                         {"r": clips}, {"r": {"smile": corner, "eyes": np.zeros_like(corner)}})
+    scores = explain.score_against_truth({"trained": Corner(), "untrained": Corner()},
+                                         {"gradient": explain.input_gradient}, {"r": clips},
+                                         {"r": {"smile": corner, "eyes": np.zeros_like(corner)}})
     assert len(scores) == 2 * 3
-    best = scores[(scores["cue"] == "any") & (scores["network"] == "trained")]["concentration"].item()
+    best = (
+        scores[(scores["cue"] == "any") & (scores["network"] == "trained")]["concentration"].item())
     assert best == pytest.approx(1 / corner.mean(), rel=0.01)
     assert scores[scores["cue"] == "eyes"]["concentration"].isna().all()
 
@@ -131,9 +135,9 @@ def test_integrated_gradients_of_a_linear_model_are_weight_times_distance_from_t
 
 def test_effect_sizes_are_cohens_d():
     table = pd.DataFrame({"a": [0.0, 2, 4, 6], "b": [1.0, 1, 1, 1]})
-    found = explain.effect_sizes(table, pd.Series([0, 0, 1, 1]))
-    assert found["a"] == pytest.approx(4 / np.sqrt(2))
-    assert np.isnan(found["b"])
+    sizes = explain.effect_sizes(table, pd.Series([0, 0, 1, 1]))
+    assert sizes["a"] == pytest.approx(4 / np.sqrt(2))
+    assert np.isnan(sizes["b"])
 
 
 def test_what_is_left_out_changes_the_answer_by_its_share():

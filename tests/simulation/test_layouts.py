@@ -2,10 +2,12 @@ import itertools
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,20 +15,93 @@ import pandas as pd
 import pytest
 import soundfile
 
-from depnb.simulation import __main__, cohort, layouts, voice
+from depnb import corpora
+from depnb.corpora.cohort import TABLE, read_participants
+from depnb.simulation import __main__, cohort, effects, layouts, severity, voice
 from depnb.simulation.layouts import MARKER, simulate
+from tests.trees import contents
 
 TINY = {"participants": 3, "seconds": 0.5, "size": 96}
-FEW = {"participants": 6, "seconds": 1.5, "seed": 2}
+FEW = {"avec2014": TINY, "speech_folder": {"participants": 6, "seconds": 1.5, "seed": 2},
+       "daic_woz": {"participants": 6, "seconds": 12, "seed": 1},
+       "dvlog": {"participants": 4, "seconds": 40, "seed": 3},
+       "lmvd": {"participants": 4, "seconds": 40, "seed": 3}}
+LABELS = {"avec2014": r".*\.csv", "speech_folder": "participants.csv",
+          "daic_woz": r".*split.*\.csv", "dvlog": r"(labels|speakers)\.csv"}
+SAME = {"severity", "gender", "age", "split", "label", "bdi2", "phq8_total", "usual",
+        "uninformative"}
 
 
 @pytest.fixture(scope="module")
-def voices(tmp_path_factory):
-    return simulate("speech_folder", tmp_path_factory.mktemp("voices") / "tree", workers=1, **FEW)
+def small(tmp_path_factory):
+    """small(layout) -> a small tree of it, written once."""
+    folder = tmp_path_factory.mktemp("small")
+    return lambda layout: simulate(layout, folder / layout, workers=1, **FEW[layout])
 
 
-def contents(root):
-    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
+@pytest.fixture(scope="module")
+def voices(small):
+    return small("speech_folder")
+
+
+def people_of(truth):
+    """Whatever has a severity and cues of its own: participants, or sessions."""
+    sessions = truth["sessions"]
+    return sessions if "severity" in next(iter(sessions.values())) else truth["participants"]
+
+
+class TestEveryLayout:
+    @pytest.mark.parametrize("layout", FEW)
+    def test_the_command_writes_the_same_bytes_with_other_processes(self, layout, small, tmp_path):
+        options = [f"--{name}={value}" for name, value in FEW[layout].items()]
+        __main__.main([layout, "--root", str(tmp_path / "tree"), "--workers", "2", *options])
+        assert contents(tmp_path / "tree") == contents(small(layout))
+
+    @pytest.mark.parametrize("layout", LABELS)
+    def test_effect_moves_the_cues_by_severity_and_nothing_else(self, layout, small, tmp_path):
+        first = contents(small(layout))
+        null = contents(simulate(layout, tmp_path / "null", effect=0.0, **FEW[layout]))
+        assert first.keys() == null.keys()
+        truth, null_truth = (json.loads(tree[MARKER]) for tree in (first, null))
+        equal = {name for name in first if first[name] == null[name]}
+        hidden = {f"{name}/{name}_{facts['uninformative']}.npy"
+                  for name, facts in truth["sessions"].items() if facts.get("uninformative")}
+        assert equal == {name for name in first if re.fullmatch(LABELS[layout], name)} | hidden
+        for name, person in people_of(truth).items():
+            other = people_of(null_truth)[name]
+            recruited = (("study",) if layout in ("avec2014", "daic_woz")
+                         else ("study", severity.HEALTHY))
+            gap = severity.groups(*recruited)["severity"]
+            expected = effects.slope(effects.EASY, *gap[:2]) * (person["severity"] - gap[2])
+            moved = {cue: value - other["cues"][cue] for cue, value in person["cues"].items()}
+            assert moved == pytest.approx(dict.fromkeys(moved, expected), abs=3e-6)
+            assert {k: person[k] for k in SAME & set(person)} == {k: other[k]
+                                                                  for k in SAME & set(other)}
+            assert "item_cues" not in person or person["item_cues"] != other["item_cues"]
+
+    @pytest.mark.parametrize("layout", FEW)
+    def test_interrupted_writing_goes_on_and_ends_with_the_same_bytes(self, layout, small,
+                                                                      tmp_path, monkeypatch):
+        root, part, calls, replace = (tmp_path / "killed", tmp_path / ".killed.part",
+                                      itertools.count(), Path.replace)
+
+        def killed_before_a_file_gets_its_name(path, target):
+            if next(calls) == 4:
+                raise KeyboardInterrupt
+            return replace(path, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", killed_before_a_file_gets_its_name)
+            with pytest.raises(KeyboardInterrupt):
+                simulate(layout, root, workers=1, **FEW[layout])
+        assert not root.exists()
+        before = {p.relative_to(part): p.stat().st_mtime_ns
+                  for p in part.rglob("*") if ".part" not in p.name}
+        simulate(layout, root, workers=1, **FEW[layout])
+        assert contents(root) == contents(small(layout))
+        again = [name for name in before if (root / name).is_file()
+                 and (root / name).stat().st_mtime_ns == before[name]]
+        assert {".mp4", ".wav", ".npy"} & {name.suffix for name in again}
 
 
 def test_tree_has_the_layout_of_avec2014(tree):
@@ -61,20 +136,9 @@ def test_avec2013_has_one_longer_video_a_session(tmp_path):
     assert all(list(s["videos"]) == ["interview"] for s in truth["sessions"].values())
 
 
-def test_same_arguments_same_bytes_other_effect_same_labels(tmp_path):
-    first, second, null = (contents(simulate("avec2014", tmp_path / name, effect=effect, workers=workers, **TINY))
-                           for name, effect, workers in (("a", 1.0, 1), ("b", 1.0, 2), ("null", 0.0, 2)))
-    assert first == second
-    assert first.keys() == null.keys()
-    assert all(first[n] == null[n] for n in first if n.endswith(".csv"))
-    assert all(first[n] != null[n] for n in first if n.endswith(".mp4"))
-    people = [json.loads(tree[MARKER])["participants"] for tree in (first, null)]
-    assert people[0] == people[1]
-
-
-def test_killed_writing_goes_on_and_ends_with_the_same_bytes(tmp_path):
-    whole = contents(simulate("avec2014", tmp_path / "whole", **TINY))
-    command = [sys.executable, "-m", "depnb.simulation", "avec2014", "--root", str(tmp_path / "killed"),
+def test_killed_writing_goes_on_and_ends_with_the_same_bytes(small, tmp_path):
+    command = [sys.executable, "-m", "depnb.simulation", "avec2014", "--root",
+               str(tmp_path / "killed"),
                "--participants", "3", "--seconds", "0.5", "--size", "96", "--workers", "1"]
     process = subprocess.Popen(command, start_new_session=True)
     part = tmp_path / ".killed.part"
@@ -83,17 +147,17 @@ def test_killed_writing_goes_on_and_ends_with_the_same_bytes(tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (tmp_path / "killed").exists()
-    kept = {p: p.stat().st_mtime_ns for p in part.rglob("[!.]*.mp4")}
-    assert kept
+    before = {p.relative_to(part): p.stat().st_mtime_ns for p in part.rglob("[!.]*.mp4")}
+    assert before
     subprocess.run(command, check=True, capture_output=True)
-    assert contents(tmp_path / "killed") == whole
-    again = [tmp_path / "killed" / p.relative_to(part) for p in kept]
-    assert [p.stat().st_mtime_ns for p in again] == list(kept.values())
+    assert contents(tmp_path / "killed") == contents(small("avec2014"))
+    assert {p: (tmp_path / "killed" / p).stat().st_mtime_ns for p in before} == before
 
 
 def test_two_processes_may_ask_for_one_tree(tmp_path):
     context = multiprocessing.get_context("spawn")
-    both = [context.Process(target=simulate, args=("avec2014", tmp_path / "shared", 3, 0, 1.0, 0.5, 96, 30, 1))
+    both = [context.Process(target=simulate,
+                            args=("avec2014", tmp_path / "shared", 3, 0, 1.0, 0.5, 96, 30, 1))
             for _ in range(2)]
     for process in both:
         process.start()
@@ -104,7 +168,8 @@ def test_two_processes_may_ask_for_one_tree(tmp_path):
 
 
 def test_another_corpus_in_the_folder_is_named(tree):
-    with pytest.raises(ValueError, match=r"holds another simulated corpus \(participants 12 there, 3 asked"):
+    with pytest.raises(ValueError,
+                       match=r"holds another simulated corpus \(participants 12 there, 3 asked"):
         simulate("avec2014", tree, participants=3)
 
 
@@ -116,9 +181,11 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize(("root", "told"), [
-    ("file", "is not empty and not a simulated corpus"), ("link", "is not empty and not a simulated corpus"),
-    ("file/below", r"cannot be written \(File exists\)\. Free space or choose another folder"), ("torn", "cannot be read"),
-    ("/proc/depnb", r"cannot be written \(.*\)\."), ("", "names no folder"), ("/", "names no folder")])
+    ("file", "is not empty and not a simulated corpus"),
+    ("link", "is not empty and not a simulated corpus"),
+    ("file/below", r"cannot be written \(File exists\)\. Free space or choose another folder"),
+    ("torn", "cannot be read"), ("/proc/depnb", r"cannot be written \(.*\)\."),
+    ("", "names no folder"), ("/", "names no folder")])
 @pytest.mark.parametrize("layout", ["avec2014", "cohort"])
 def test_the_command_stops_at_once_and_in_one_sentence(tmp_path, monkeypatch, layout, root, told):
     (tmp_path / "file").write_text("mine")
@@ -126,16 +193,65 @@ def test_the_command_stops_at_once_and_in_one_sentence(tmp_path, monkeypatch, la
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / ("COHORT.json" if layout == "cohort" else MARKER)).write_text("[")
     monkeypatch.setattr(cohort, "drawn", None)              # nothing is drawn
-    monkeypatch.setattr(layouts, "LAYOUTS", {name: kind._replace(write=None) for name, kind in layouts.LAYOUTS.items()})
-    with pytest.raises(SystemExit, match=told.replace("corpus", layout if layout == "cohort" else "corpus")) as stopped:
-        __main__.main([layout, "--root", str(tmp_path / root) if root not in ("", "/") else root, "--participants", "8"])
+    monkeypatch.setattr(layouts, "LAYOUTS",
+                        {name: kind._replace(write=None) for name, kind in layouts.LAYOUTS.items()})
+    with pytest.raises(SystemExit, match=told.replace("corpus", layout if layout == "cohort"
+                                                      else "corpus")) as stopped:
+        __main__.main([layout, "--root", str(tmp_path / root) if root not in ("", "/") else root,
+                       "--participants", "8"])
     assert "Traceback" not in str(stopped.value)
     assert isinstance(stopped.value.code, str)
 
 
 def test_the_command_says_what_is_wrong_with_its_arguments(tmp_path):
-    with pytest.raises(SystemExit, match=r"^participants: 0\. Cases and controls need at least 2\.$"):
+    with pytest.raises(SystemExit,
+                       match=r"^participants: 0\. Cases and controls need at least 2\.$"):
         __main__.main(["dvlog", "--root", str(tmp_path / "x"), "--participants", "0"])
+
+
+@pytest.mark.parametrize(("asked", "told"), [
+    (["dvlog", "--effect", "strong"], "effect 'strong': expected a number from 0 (null corpus) to "
+                                      "3, or literature."),
+    (["cohort", "--effect", "3.5"], "effect '3.5': expected a number"),
+    (["dvlog", "--participants", "3", "--sample", "general"],
+     "participants: 3. Of so few in a general sample none, or all, reach a PHQ-8 of 10."),
+    (["avec2014", "--participants", "2"], "participants: 2. A cohort with three splits needs")])
+def test_an_effect_or_a_cohort_that_cannot_be(tmp_path, asked, told):
+    with pytest.raises(SystemExit) as stopped:
+        __main__.main([*asked, "--root", str(tmp_path / "x")])
+    assert str(stopped.value).startswith(told)
+    assert not (tmp_path / "x").exists()
+
+
+def aged(file):
+    """A marker or table as version 1 of the simulator would have it."""
+    told = json.loads(file.read_text())
+    told["arguments"]["version"] = 1
+    file.write_text(json.dumps(told))
+
+
+def test_a_tree_of_the_older_simulator_is_refused_with_the_command_that_writes_it_anew(tmp_path):
+    root = simulate("dvlog", tmp_path / "old", workers=1, **FEW["dvlog"])
+    aged(root / MARKER)
+    command = (f"written by version 1 of the simulator, this is 2.* python -m depnb.simulation "
+               f"dvlog --root {root} --participants 4 --seed 3 --effect 1.0 --seconds 40.0")
+    for refused in (lambda: simulate("dvlog", root, workers=1, **FEW["dvlog"]),
+                    lambda: corpora.open("dvlog", root, tmp_path / "cache")):
+        with pytest.raises(ValueError, match=command) as caught:
+            refused()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("old", [TABLE, f"dvlog/{MARKER}"])
+def test_a_cohort_of_mixed_versions_is_refused(tmp_path, old):
+    root = cohort.render(tmp_path / "cohort", 6, seconds={"dvlog": 30}, layouts=["dvlog"],
+                         workers=1)
+    aged(root / old)
+    command = f"version 1 .* cohort --root {root} --participants 6 --seed 0 --effect 1.0$"
+    for refused in (lambda: read_participants(root),
+                    lambda: cohort.render(root, 6, seconds={"dvlog": 30}, layouts=["dvlog"])):
+        with pytest.raises(ValueError, match=command):
+            refused()
 
 
 def test_an_unknown_layout_is_named(tmp_path):
@@ -155,14 +271,16 @@ class TestSpeechFolder:
         takes = table.groupby("participant").size()
         assert len(takes) == 6
         assert takes.between(2, 3).all()
-        assert sorted(p.name for p in voices.iterdir()) == [MARKER, "participants.csv", "voices_0", "voices_1"]
+        assert sorted(p.name for p in voices.iterdir()) == [MARKER, "participants.csv",
+                                                            "voices_0", "voices_1"]
 
     def test_recordings_have_the_promised_format_and_length(self, voices):
         truth = json.loads((voices / MARKER).read_text())
         for session in truth["sessions"].values():
             info = soundfile.info(voices / session["file"])
             place = truth["participants"][str(session["participant"])]["recording"]
-            assert (info.samplerate, info.channels, info.subtype) == (place["sample_rate"], place["channels"], "PCM_16")
+            assert (info.samplerate, info.channels, info.subtype) == (place["sample_rate"],
+                                                                      place["channels"], "PCM_16")
             assert info.duration == pytest.approx(session["seconds"], abs=0.001)
             assert 1.35 <= info.duration <= 1.65
 
@@ -174,49 +292,9 @@ class TestSpeechFolder:
             person = truth["participants"][str(session["participant"])]
             assert person["label"] == int(session["file"][7]) == int(person["phq8_total"] >= 10)
             for name, control in voice.CONTROLS.items():
-                cue = np.clip(person["cues"][control.cue], -2.5, 2.5)
-                assert session["moved"][name] == pytest.approx(control.moved * cue, abs=1e-5)
+                cue = np.clip(person["cues"][control.cue], -3, 3)
+                assert session["moved"][name] == pytest.approx(control.spread * cue, abs=1e-5)
                 assert control.low <= session["controls"][name] <= control.high
             spans = sorted(session["speech"] + session["pauses"])
             assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
             assert spans[-1][1] < session["seconds"]
-
-    def test_same_arguments_same_bytes_other_effect_same_labels(self, voices, tmp_path):
-        first = contents(voices)
-        assert first == contents(simulate("speech_folder", tmp_path / "again", workers=2, **FEW))
-        null = contents(simulate("speech_folder", tmp_path / "null", effect=0.0, **FEW))
-        assert first.keys() == null.keys()
-        assert first["participants.csv"] == null["participants.csv"]
-        assert all(first[n] != null[n] for n in first if n.endswith(".wav"))
-        people = [json.loads(tree[MARKER])["participants"] for tree in (first, null)]
-        for number, person in people[0].items():
-            other = people[1][number]
-            assert {k: v for k, v in person.items() if k != "cues"} == {k: v for k, v in other.items() if k != "cues"}
-            assert person["cues"] != other["cues"]
-
-    def test_interrupted_writing_goes_on_and_ends_with_the_same_bytes(self, voices, tmp_path, monkeypatch):
-        whole, root, written = contents(voices), tmp_path / "killed", []
-        write = voice.write_recording
-
-        def killed_at_the_fifth(path, *arguments):
-            if len(written) == 4:
-                raise KeyboardInterrupt
-            written.append(path)
-            write(path, *arguments)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(voice, "write_recording", killed_at_the_fifth)
-            with pytest.raises(KeyboardInterrupt):
-                simulate("speech_folder", root, workers=1, **FEW)
-        assert not root.exists()
-        kept = {p: p.stat().st_mtime_ns for p in written}
-        simulate("speech_folder", root, workers=1, **FEW)
-        assert contents(root) == whole
-        part = tmp_path / ".killed.part"
-        assert [(root / p.relative_to(part)).stat().st_mtime_ns for p in kept] == list(kept.values())
-
-    def test_command_line_writes_it(self, voices, tmp_path):
-        subprocess.run([sys.executable, "-m", "depnb.simulation", "speech_folder", "--root", str(tmp_path / "tree"),
-                        "--participants", "6", "--seconds", "1.5", "--seed", "2", "--workers", "1"], check=True,
-                       capture_output=True)
-        assert contents(tmp_path / "tree") == contents(voices)

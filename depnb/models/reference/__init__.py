@@ -47,8 +47,8 @@ def load(paper, state, config, feature_weights=None):
 def planned(paper, state, config, feature_weights=None):
     """What makes a paper's model of the authors' state dictionary -> class, arguments, entries.
 
-    Parameters and errors are those of `load`, but for entries that do not fit, which `built` finds;
-    the entries bear our names.
+    Parameters and errors are those of `load`, but for entries that do not fit, at which `built`
+    stops; the entries bear our names.
     """
     plans = {"sta_drn": sta_drn.plan, "cfrafn": cfrafn.plan, "cfrafn_baseline": cfrafn.baseline,
              "aafn": aafn.plan, "dynmultidep": dynmultidep.plan}
@@ -66,7 +66,10 @@ def planned(paper, state, config, feature_weights=None):
 def built(kind, arguments, entries):
     """A model of a class with these arguments and entries of its state dictionary, in eval mode.
 
-    Raises ValueError for entries that are missing, left over or of another shape.
+    Raises
+    ------
+    ValueError
+        For entries that are missing, left over or of another shape.
     """
     model = kind(**arguments)
     assign(model, entries)

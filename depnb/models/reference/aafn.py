@@ -15,12 +15,19 @@ ELEMENTWISE = ("mean", "median", "lower_median", "max", "sum", "product")
 def plan(state, config):
     """AAFN and its siblings -> class, arguments, entries.
 
-    state: visual_net, audio_net, text_net (those of config's modality_order), evaluator and, for
-    the sibling with one attention block, fusion_net; other entries are ignored.
-    config: modality_order, feature_dim, classes_resolution, num_subscores, heads_have_batch_norm,
-    for every modality its input_dim, conv_hidden, lstm_hidden, num_layers, and attention with
-    hidden_dim, base_width, fuse_type where there is one; dropout; fusion, if features are combined
-    element by element (the weights do not show how).
+    Parameters
+    ----------
+    state : visual_net, audio_net, text_net (those of config's modality_order), evaluator
+        For the sibling with one attention block also fusion_net; other entries are ignored.
+    config : modality_order, feature_dim, classes_resolution, num_subscores, heads_have_batch_norm
+        For every modality its input_dim, conv_hidden, lstm_hidden, num_layers; attention with
+        hidden_dim, base_width, fuse_type where there is one; dropout; fusion, if features are
+        combined element by element (the weights do not show how).
+
+    Raises
+    ------
+    ValueError
+        For what is missing or contradicts the weights.
     """
     require(config, ("modality_order", "feature_dim", "classes_resolution", "num_subscores",
                      "heads_have_batch_norm"))
@@ -67,9 +74,13 @@ def plan(state, config):
 
 
 def branches(actual, modalities):
-    """Arguments of our class for the branches of the modalities, of what `sizes` returns.
+    """Arguments of our class for the branches of the modalities.
 
     A width is one number, or one for each modality where they differ.
+
+    Parameters
+    ----------
+    actual : of `sizes`
     """
     features = {"visual": "coordinates", "audio": "bands", "text": "embedding"}
     arguments = {}
@@ -85,8 +96,11 @@ def branches(actual, modalities):
 def networks(state, names):
     """The authors' networks and attention blocks, without the prefixes of their keys.
 
-    -> networks by name; the shared attention block ({}: none); one attention block, shared or of
-    the first head ({}: none).
+    Returns
+    -------
+    nets : networks by name
+    shared : the shared attention block; {}: none
+    attention : one attention block, shared or of the first head; {}: none
     """
     nets = {name: {key.removeprefix("module."): value for key, value in state[name].items()}
             for name in (*names, "fusion_net") if name in state}
@@ -185,6 +199,7 @@ def state_dict(nets, modalities, shared):
         else:
             kind, number, entry = re.fullmatch(r"(layer|bn)(\d)\.(\w+)", rest).groups()
             place = (int(number) - 1) * stride + (kind == "bn")
+            # Layers get an axis of heads in front; norms run over all heads' features.
             value = torch.stack(values) if kind == "layer" else joined(values)
             entries[f"heads.classifier.{place}.{entry}"] = value
     return entries
@@ -192,7 +207,7 @@ def state_dict(nets, modalities, shared):
 
 def joined(values):
     """One entry of all heads side by side; of a counter, the first."""
-    return torch.cat(values) if values[0].ndim else values[0]
+    return torch.cat(values) if values[0].ndim else values[0]   # (n, …) each -> (h n, …)
 
 
 def attention_key(key):

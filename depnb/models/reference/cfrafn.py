@@ -18,8 +18,16 @@ SIZES = {               # the reference's name -> where its checkpoint shows it:
 def plan(state, config, feature_weights):
     """CFRAFN -> class, arguments, entries.
 
-    config: the names of SIZES and temperature; dropout, if the model is to be trained on.
-    feature_weights: (eGeMAPS columns,), in their order; must not be None.
+    Parameters
+    ----------
+    state : the authors' state dictionary
+    config : the names of SIZES and temperature; dropout, if the model is to be trained on
+    feature_weights : (eGeMAPS columns,), in their order; must not be None
+
+    Raises
+    ------
+    ValueError
+        For what is missing or contradicts the weights.
     """
     require(config, (*SIZES, "temperature"))
     actual = sizes(state)
@@ -44,7 +52,14 @@ def plan(state, config, feature_weights):
 def baseline(state, config):
     """FeatureFusionFCNN, LayerFusionFCNN or DCNN, by its weights -> class, arguments, entries.
 
-    config: input_dim_eGe, input_dim_VGGish.
+    Parameters
+    ----------
+    config : input_dim_eGe, input_dim_VGGish
+
+    Raises
+    ------
+    ValueError
+        For what is missing.
     """
     require(config, ("input_dim_eGe", "input_dim_VGGish"))
     known = {"layers.0.weight": FeatureFusionFCNN, "eGe_layers.0.weight": LayerFusionFCNN,

@@ -14,12 +14,21 @@ NAMES = ("audio_input_size", "video_input_size", "mm_output_sizes", "num_layers"
 def plan(state, config):
     """DynMultiDep as released, with audio and visual given apart -> class, arguments, entries.
 
-    The unused a_downsample is ignored.
-    config, flat or with a mamba_config inside: audio_input_size, video_input_size, mm_output_sizes,
-    num_layers, temp, hard_gate, d_state, expand, d_conv; where given also dt_rank, bias, conv_bias,
-    bidirectional and if_devide_out; dropout.
     With causal true or bidirectional false, where the authors' code fails, the backward direction
     is left out.
+
+    Parameters
+    ----------
+    state : the authors' state dictionary; the unused a_downsample is ignored
+    config : flat or with a mamba_config inside
+        audio_input_size, video_input_size, mm_output_sizes, num_layers, temp, hard_gate, d_state,
+        expand, d_conv; where given also dt_rank, bias, conv_bias, bidirectional and if_devide_out;
+        dropout.
+
+    Raises
+    ------
+    ValueError
+        For what is missing or contradicts the weights.
     """
     config = {**config, **config.get("mamba_config", {})}
     require(config, NAMES)
@@ -87,6 +96,7 @@ def state_dict(state):
             continue
         if name.endswith("A_log"):
             backward = state.get(name.replace("A_log", "A_b_log"))
+            # (e, n) each -> (directions, e, n)
             value = torch.stack([value] if backward is None else [value, backward])
         entries[key(name)] = value
     return entries

@@ -12,8 +12,15 @@ VARIANTS = {"tanet": "temporal", "sanet": "spatial", "stanet": "sum",
 def plan(state, config):
     """STA-DRN -> class, arguments, entries.
 
-    config: variant (tanet, sanet, stanet, stanet_af), layers, k, features, in_channels,
-    num_classes.
+    Parameters
+    ----------
+    config : variant (tanet, sanet, stanet, stanet_af), layers, k, features, in_channels,
+        num_classes
+
+    Raises
+    ------
+    ValueError
+        For what is missing or contradicts the weights.
     """
     names = ("variant", "layers", "k", "features", "in_channels", "num_classes")
     require(config, names)

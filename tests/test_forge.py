@@ -1,4 +1,6 @@
-"""Public forge, Binder and development container use the environment of the Makefile, and commands that exist."""
+"""Public forge, Binder and development container use the environment of the Makefile, and
+commands that exist.
+"""
 
 import json
 import os
@@ -19,7 +21,8 @@ COMMANDS = "\n".join(step["run"] for step in BUILD["steps"] if "run" in step)
 
 
 def test_all_name_one_python():
-    python = next(d for d in CONDA["dependencies"] if str(d).startswith("python=")).removeprefix("python=")
+    python = next(d for d in CONDA["dependencies"]
+                  if str(d).startswith("python=")).removeprefix("python=")
     assert f"python={python}" in BINDER["dependencies"]
     assert BUILD["container"] == f"python:{python}-bookworm"
     assert CONTAINER["image"].endswith(f"python:{python}-bookworm")
@@ -45,7 +48,10 @@ def test_the_workflow_tests_builds_and_publishes():
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"\bmake (\w+)", COMMANDS)) <= set(targets)
     assert COMMANDS.index(".ci/run") < COMMANDS.index("make pdf")
-    uploaded = next(step["with"]["path"] for step in BUILD["steps"] if "upload-pages-artifact" in step.get("uses", ""))
+    assert WORKFLOW[True]["schedule"]                           # YAML reads `on` as true
+    assert "github.event_name == 'schedule' && 'make test-slow'" in COMMANDS
+    uploaded = next(step["with"]["path"]
+                    for step in BUILD["steps"] if "upload-pages-artifact" in step.get("uses", ""))
     assert uploaded == "_build/html"
     publish = WORKFLOW["jobs"]["publish"]
     assert publish["needs"] == "build"

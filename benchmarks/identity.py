@@ -1,0 +1,86 @@
+"""Does a network learn who somebody is? AUC where nothing can be learnt, with people on both sides.
+
+python benchmarks/identity.py sta_drn --save benchmarks/results/identity.csv
+
+On the null corpus (effect 0) of the page on it, each repetition deals the scores anew. The network
+is trained on a split by participant and on one by unit, whose participants stand on both sides;
+after every epoch the test participants are scored. Above 0.5 there is only identity. Prints and
+saves, by epoch, the mean AUC of both and of their difference, with 95 % t intervals over the
+repetitions.
+"""
+
+import argparse
+import tempfile
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from depnb.evidence import null, protocol
+from depnb.evidence.cohort import Cohort
+from depnb.evidence.pipeline import pipelines
+from depnb.files import located, write_atomically
+from depnb.scores.metrics import roc_auc
+
+
+def by_epoch(model, people, fitted):
+    """Test AUC over participants after every epoch of each training -> table."""
+    rows = []
+    for (_, repetition, shared, _), fit in fitted.items():
+        own = null.shuffled(people, repetition)
+        tested = null.split_of(model.table, own, shared, repetition) == "test"
+        who = model.table["participant"][tested]
+        label = own["label"].reindex(who).to_numpy()
+        for epoch, scores in enumerate(fit.watched, 1):
+            means = pd.Series(scores[tested]).groupby(who.to_numpy()).mean()
+            truth = pd.Series(label).groupby(who.to_numpy()).first()
+            auc = roc_auc(truth.to_numpy(), means.to_numpy()[None])[0]
+            rows.append({"repetition": repetition, "epoch": epoch, "auc": auc,
+                         "people": "on both sides" if shared else "apart"})
+    return pd.DataFrame(rows)
+
+
+def mean_and_interval(values):
+    """Mean of (n,) with its 95 % t interval."""
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return values.mean(), values.mean() - half, values.mean() + half
+
+
+def main():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("paper")
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--repetitions", type=int, default=8)
+    parser.add_argument("--participants", type=int, default=48)
+    parser.add_argument("--workers", type=int, default=-1)
+    parser.add_argument("--save", type=Path)
+    asked = parser.parse_args()
+    cohort = Cohort(asked.participants, 0, 0.0, asked.workers)
+    models = {asked.paper: pipelines(cohort.root, located("cache"),
+                                     workers=asked.workers)[asked.paper]}
+    with tempfile.TemporaryDirectory() as folder:
+        jobs = null.jobs(models, cohort.people, asked.repetitions, 1, Path(folder))
+        fitted = protocol.fit_many(models, cohort.people, jobs, asked.workers,
+                                   {asked.paper: asked.epochs}, watch=True)
+        table = by_epoch(models[asked.paper], cohort.people, fitted)
+    wide = table.pivot(index=["epoch", "repetition"], columns="people", values="auc")
+    wide["more"] = wide["on both sides"] - wide["apart"]
+    rows = []
+    for epoch, some in wide.groupby("epoch"):
+        row = {"paper": asked.paper, "participants": asked.participants,
+               "repetitions": asked.repetitions, "epoch": epoch, "date": date.today().isoformat()}
+        for name in wide:
+            row |= dict(zip((name, f"{name}, low", f"{name}, high"),
+                            mean_and_interval(some[name].to_numpy()), strict=True))
+        rows.append(row)
+    result = pd.DataFrame(rows).round(3)
+    print(result.to_string(index=False))
+    if asked.save:
+        write_atomically(asked.save, result.to_csv(index=False))
+
+
+if __name__ == "__main__":
+    main()
