@@ -1,6 +1,7 @@
 """What is installed, by whichever way, is one and the same; what is committed is clean."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -186,3 +187,9 @@ def test_the_workflow_has_a_plan_in_which_no_page_shows_a_run_of_other_code(prof
     assert sorted(makes_a_run) == sorted(
         [*((f"runs/{page}/{profile}/metrics.json", page) for page in EVIDENCE),
          *((f"runs/{paper}/quick/metrics.json", paper) for paper in cards())])
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")
+def test_processes_share_the_tests_by_file(request):
+    """What a file makes once is made once, and one process makes the book while others go on."""
+    assert request.node.nodeid.endswith("@tests/test_packaging.py ")
