@@ -11,8 +11,8 @@ D the distance between the groups' means of z and W the variance of z within the
   d = a D / sqrt(1 + a^2 W),              a = d / sqrt(D^2 - d^2 W)
 
 so that at effect 1 every cue differs between the groups by `EASY` standard deviations, whichever
-way the participants were recruited; by less where what moves it tells the groups apart too little
-itself (the words about one item, at most `NEAREST` of D / sqrt W).
+way the participants were recruited. The words count as one cue: those about one item differ by
+`EASY_ITEM`, with which the mean over the eight items differs by `EASY`.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ import numpy as np
 from scipy.stats import norm
 
 EASY = 1.2              # Cohen's d of every cue at effect 1
-NEAREST = 0.9           # share of the d of z itself that a cue may have
+EASY_ITEM = 0.64        # that of the words about one item; of the mean over eight of them EASY
 SHARED = 0.2            # R: correlation of two cues of a person within a group
 ITEM = 0.15             # d of the words about one item; of the mean over eight of them 0.28
 ITEMS = ("no_interest", "depressed", "sleep", "tired", "appetite", "failure", "concentrating",
@@ -72,19 +72,17 @@ LITERATURE = {
 
 
 def slope(d, apart, within):
-    """Slope on severity that makes groups differ by d, or by `NEAREST` of what z allows.
+    """Slope on severity that makes groups differ by d.
 
     Parameters
     ----------
     d : (...,)
-        Cohen's d.
+        Cohen's d, less than that of severity itself.
     apart : float
         Distance between the groups' means of severity.
     within : float
         Variance of severity within the groups.
     """
-    most = NEAREST * apart / np.sqrt(within)
-    d = np.clip(d, -most, most)
     return d / np.sqrt(apart**2 - np.square(d) * within)
 
 
@@ -106,7 +104,7 @@ def planted(effect, name, gender, seed, apart, within):
     (participants,)
     """
     if effect != "literature":
-        a = effect * slope(EASY, apart, within)
+        a = effect * slope(EASY_ITEM if name in ITEMS else EASY, apart, within)
         return np.full(len(gender), a * apart / np.sqrt(1 + a**2 * within))
     size = LITERATURE[name]
     if size.women is not None:

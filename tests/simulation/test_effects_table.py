@@ -33,7 +33,8 @@ def test_every_cue_has_a_row(table):
 def test_the_table_tells_what_is_planted_and_published(table):
     for cue, row in table.drop(WORDS[1]).iterrows():
         size = effects.LITERATURE["sleep" if cue in WORDS else cue]
-        assert cue in WORDS or float(row["planted at effect 1"]) == effects.EASY
+        assert float(row["planted at effect 1"]) == (effects.EASY_ITEM if cue in WORDS
+                                                     else effects.EASY)
         assert row["with depression"] == size.direction
         assert (row["sign"] == "not settled") == (not size.settled)
         assert (row["sign"] == "no difference") == (size.settled and size.d == 0)
@@ -77,6 +78,7 @@ def test_the_page_names_the_best_linear_rule():
     assert f"from {min(drawn):.2f} to {max(drawn):.2f} in 200 corpora" in PAGE
     assert f"correlate by {effects.SHARED:g}" in PAGE
     assert f"a $d$ of {effects.EASY:g}" in PAGE
+    assert f"have a $d$ of {effects.EASY_ITEM:g}" in PAGE
 
 
 def test_sources_are_those_of_the_bibliography():

@@ -56,7 +56,9 @@ def test_groups_differ_by_the_planted_d_however_they_were_recruited(recruited, p
     people = people()
     depressed = people["phq8_total"] >= 10
     latent, planted = severity.cues(people, CUES, effect, 1, recruited)
-    assert effect != 1 or all(set(d.values()) == {effects.EASY} for d in planted.values())
+    assert effect != 1 or all(
+        set(d.values()) == {effects.EASY_ITEM if name in effects.ITEMS else effects.EASY}
+        for name, d in planted.items())
     assert effect != 0 or all(d == {"female": 0.0, "male": 0.0} for d in planted.values())
     for name, of_gender in planted.items():
         for gender, d in of_gender.items():
@@ -83,6 +85,14 @@ def test_cues_of_a_person_go_together_within_a_group():
     latent, _ = severity.cues(people, CUES, 0, 0)
     related = latent.corr().to_numpy()[np.triu_indices(len(CUES), 1)]
     assert related == pytest.approx(effects.SHARED, abs=0.06)
+
+
+@pytest.mark.parametrize("sample", severity.SAMPLES)
+def test_the_words_are_together_as_clear_as_any_other_cue(sample):
+    people = severity.cohort(40_000, seed=0, returning=False, sample=sample)
+    latent, _ = severity.cues(people, effects.ITEMS, 1.0, 0, (sample,))
+    d = standardised_difference(latent.mean(axis=1), people["phq8_total"] >= 10)
+    assert d == pytest.approx(effects.EASY, abs=0.07)
 
 
 def test_what_is_made_of_cues_has_their_habits():
