@@ -11,7 +11,7 @@ from depnb.corpora.cohort import read_participants
 from depnb.corpora.simulated import effect_text
 from depnb.files import located
 from depnb.simulation import cohort as cohorts
-from depnb.simulation import face, severity, vlog, voice
+from depnb.simulation import effects, face, severity, vlog, voice
 
 # Recordings shorter than a chapter's: two or three of each participant.
 SECONDS = {"speech_folder": 5.0}
@@ -53,11 +53,16 @@ class Cohort:
         return len(self.people)
 
     def oracle(self, layout):
-        """Sum of the latent cues that this layout shows -> Series by participant.
+        """The best linear rule on the latent cues that this layout shows -> Series by participant.
 
-        Nobody can know more than this.
+        It knows the planted d of each, among women and among men; where nothing is planted all
+        weigh the same.
         """
-        return self.people[[f"cue_{cue}" for cue in CUES[layout]]].sum(axis=1)
+        names = CUES[layout]
+        d = pd.DataFrame({cue: self.people["gender"].map(self.truth["planted"][cue])
+                          for cue in names})
+        weights = effects.best_weights(d.where((d != 0).any(axis=1), 1.0))
+        return (self.people[[f"cue_{cue}" for cue in names]] * weights).sum(axis=1)
 
 
 def cohort_folds(people, k, seed):

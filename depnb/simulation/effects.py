@@ -115,11 +115,17 @@ def planted(effect, name, gender, seed, apart, within):
     return np.full(len(gender), rng.uniform(size.low, size.high))
 
 
-def best_linear(d, shared=SHARED):
-    """AUC of the best linear rule on cues of these d that correlate by `shared`: (cues,) -> float.
+def best_weights(d, shared=SHARED):
+    """Weights of the best linear rule on cues of these d, R^-1 d: (..., cues) -> the same.
 
-    D^2 = d' R^-1 d (Fisher 1936), AUC = Phi(D / sqrt 2).
+    R: the cues correlate by `shared` within the groups, or by more in a direction that tells them
+    apart, which does not change the rule (Fisher 1936).
     """
     d = np.asarray(d, float)
-    correlation = np.full((len(d), len(d)), shared) + (1 - shared) * np.eye(len(d))
-    return float(norm.cdf(np.sqrt(d @ np.linalg.solve(correlation, d) / 2)))
+    common = shared / (1 - shared + shared * d.shape[-1])
+    return (d - common * d.sum(-1, keepdims=True)) / (1 - shared)
+
+
+def best_linear(d, shared=SHARED):
+    """AUC of that rule, Phi(sqrt(d' R^-1 d / 2)): (cues,) -> float."""
+    return float(norm.cdf(np.sqrt(d @ best_weights(d, shared) / 2)))

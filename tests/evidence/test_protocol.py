@@ -12,14 +12,17 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.metrics import roc_auc_score
 
 from depnb.corpora.simulated import VERSION
 from depnb.evidence import costs, protocol
-from depnb.evidence.cohort import Cohort, cohort_folds, parts
+from depnb.evidence.cohort import CUES, Cohort, cohort_folds, parts
 from depnb.evidence.pipeline import Pipeline
 from depnb.models import dynmultidep
 from depnb.papers import paper
 from depnb.simulation import cohort as cohorts
+from depnb.simulation import face, severity
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +104,39 @@ class TestCohort:
 
     def test_the_oracle_sees_the_cues_of_a_layout_and_knows_more_than_chance(self, cohort):
         people = cohort.people
-        assert cohort.oracle("dvlog").equals(
-            people[[f"cue_{c}" for c in cohorts.VLOG_CUES]].sum(axis=1))
+        alike = people[[f"cue_{c}" for c in cohorts.VLOG_CUES]].sum(axis=1)
+        assert np.corrcoef(cohort.oracle("dvlog"), alike)[0, 1] == pytest.approx(1)
         for layout in cohorts.SECONDS:
             oracle = cohort.oracle(layout)
             assert oracle[people["label"] == 1].mean() > oracle[people["label"] == 0].mean() + 1
         wrong = cohort.oracle("daic_woz") - cohort.oracle("avec2014") - cohort.oracle(
             "speech_folder")
         assert wrong.abs().max() > 0                          # an interview also shows what is said
+
+    def test_where_nothing_is_planted_no_cue_weighs_more_than_another(self):
+        cohort = object.__new__(Cohort)
+        people, planted = cohorts.drawn(20, 0, 0.0)
+        cohort.people = people.rename(columns={name: f"cue_{name}" for name in planted})
+        cohort.truth = {"planted": planted}
+        alike = cohort.people[[f"cue_{cue}" for cue in face.CUES]].sum(axis=1)
+        assert np.corrcoef(cohort.oracle("avec2014"), alike)[0, 1] == pytest.approx(1)
+
+    @pytest.mark.parametrize("effect", [1.0, "literature"])
+    @pytest.mark.parametrize("layout", ["speech_folder", "avec2014", "daic_woz"])
+    def test_no_linear_rule_knows_more_than_the_oracle(self, layout, effect):
+        people = severity.case_control(12_000, 1, highest=severity.MOST)
+        names = CUES[layout]
+        latent, planted = severity.cues(people, names, effect, 0)
+        cohort = object.__new__(Cohort)
+        cohort.people = people.join(latent.add_prefix("cue_"))
+        cohort.truth = {"planted": planted}
+        depressed = people["phq8_total"] >= severity.CUT
+        best = pd.Series(0.0, index=people.index)
+        for _, rows in people.groupby("gender").groups.items():     # fitted where it is tested
+            rule = LinearDiscriminantAnalysis().fit(latent.loc[rows], depressed[rows])
+            best[rows] = rule.decision_function(latent.loc[rows])
+        assert roc_auc_score(depressed, cohort.oracle(layout)) > roc_auc_score(depressed,
+                                                                               best) - 0.02
 
 
 class Toy(paper.Binary):
