@@ -32,16 +32,24 @@ def read_participants(root):
     FileNotFoundError
         The root holds no cohort.
     ValueError
-        Another version of the simulator wrote the cohort, or one of its layouts.
+        Another version of the simulator wrote the cohort, or one of its layouts; its table or a
+        marker cannot be read.
     """
     file = Path(root) / TABLE
     if not file.exists():
         raise FileNotFoundError(f"{root}: no {TABLE} in it. Write a cohort there: "
                                 f"python -m depnb.simulation cohort --root {root}")
-    told = json.loads(file.read_text())
-    parts = [json.loads((Path(root) / layout / MARKER).read_text()) for layout in told["layouts"]
-             if (Path(root) / layout / MARKER).exists()]
-    for arguments in (told["arguments"], *(part["arguments"] for part in parts)):
+    try:
+        told = json.loads(file.read_text())
+        held = [told["arguments"]]
+        for layout in told["layouts"]:
+            if (marker := Path(root) / layout / MARKER).exists():
+                file = marker
+                held.append(json.loads(file.read_text())["arguments"])
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ValueError(f"{file}: cannot be read. "
+                         "Choose another folder or remove this one.") from None
+    for arguments in held:
         if old := outdated(root, arguments | {"cohort": False, "layout": "cohort"}):
             raise ValueError(old)
     rows = []

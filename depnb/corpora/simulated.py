@@ -1,5 +1,6 @@
 """What a simulated tree says of itself: by which version it was written, and with which effect."""
 
+import shlex
 from pathlib import Path
 
 VERSION = 2             # of the simulator: raise when the same arguments give other bytes
@@ -45,4 +46,5 @@ def outdated(root, arguments):
     recorded = " --recorded" if arguments.get("recorded") else ""
     return (f"{folder}: written by version {version} of the simulator, this is {VERSION}: its "
             "people and cues are others. Remove the folder, or name another one, and write it "
-            f"anew: python -m depnb.simulation {layout} --root {folder} {options}{recorded}")
+            f"anew: python -m depnb.simulation {layout} --root {shlex.quote(str(folder))} "
+            f"{options}{recorded}")

@@ -313,7 +313,10 @@ class Paper(paper.Binary):
         return pd.DataFrame(strengths, speech.egemaps_names())
 
     def removed(self):
-        """Planted controls whose own trace this run's preprocessing takes out -> names."""
+        """Planted controls whose own trace this run's preprocessing takes out -> names.
+
+        Of loudness the distance from the noise of the room stays.
+        """
         pauses = ("pause_length", "pause_share") if self.p.silence == "remove" else ()
         return (("loudness",) if self.p.normalise else ()) + pauses
 

@@ -17,10 +17,11 @@ def main(arguments=None):
     parser.add_argument("layout", choices=[*LAYOUTS, "cohort"],
                         help="real corpus whose folder layout is written; cohort: "
                              "one cohort in four layouts")
-    parser.add_argument("--root", required=True, help="folder to write; must be new or empty")
+    parser.add_argument("--root", required=True,
+                        help="folder to write: new, empty, or begun with the same arguments")
     parser.add_argument("--participants", type=int, default=None,
                         help="160 in videos, 110 voices, 240 interviews, 400 with two vlogs each, "
-                             "96 of a cohort by default")
+                             "96 of a cohort, 4 when recorded by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--effect", default=1.0,
                         help="how far severity moves the cues, 0 to 3; 0 is the null corpus; "
@@ -46,6 +47,8 @@ def main(arguments=None):
     foreign = {"seconds", "sample", "size", "recorded"} if layout == "cohort" else {"layouts"}
     if wrong := foreign & wanted.keys():
         parser.error(f"--{min(wrong)} is no choice of {layout}. Leave it out.")
+    if "size" in wanted and not (LAYOUTS[layout].video or wanted.get("recorded")):
+        parser.error(f"--size is no choice of {layout}, which has no videos. Leave it out.")
     if not Path(wanted["root"]).name:
         raise SystemExit(f"--root {wanted['root']!r}: names no folder. "
                          "Give one that is new or empty.")

@@ -8,8 +8,8 @@ answer to severity as every other cue does, and their noise is that of the cues 
 (`VLOG_CUES`): who is quieter than severity explains is so in the vlogs as well. Light, microphone,
 room, and what is degraded or uninformative are drawn for each layout, without looking at severity.
 
-45 % reach PHQ-8 >= 10, drawn by quota from a larger pool in which 27 % do; the others may have any
-lower total, 0 to 9, so that no range of severities is missing. The class in the folder
+45 % reach PHQ-8 >= 10, drawn by quota from a larger pool in which a quarter do; the others may have
+any lower total, 0 to 9, so that no range of severities is missing. The class in the folder
 of recordings, in the interviews and in the vlogs is PHQ-8 >= 10; AVEC 2014 gives the BDI-II of the
 same people, whose cut-off says something else of some of them:
 `depnb.corpora.cohort.read_participants(root)["label"]` is the class by which layouts are compared.
@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from depnb.corpora.cohort import TABLE
-from depnb.corpora.simulated import VERSION, checked_effect, outdated
+from depnb.corpora.cohort import TABLE, read_participants
+from depnb.corpora.simulated import VERSION, checked_effect
 from depnb.files import check_writable, write_atomically
 from depnb.simulation import face, interview, severity, vlog, vlog_corpus, voice
 from depnb.simulation.layouts import LAYOUTS, MARKER, differences, write_tree
@@ -89,8 +89,8 @@ def render(root, participants=96, seed=0, effect=1.0, seconds=None,
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{root / TABLE}: cannot be read. "
                              "Choose another folder or remove this one.") from None
-        if held and (old := outdated(root, held)):
-            raise ValueError(old)
+        if held:                # its layouts too, those that are not asked for as well
+            read_participants(root)
         if held and held != arguments:
             raise ValueError(f"{root}: holds another cohort ({differences(held, arguments)}). "
                              "Choose another folder or remove this one.")

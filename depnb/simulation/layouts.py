@@ -25,6 +25,7 @@ from depnb.corpora.simulated import VERSION, checked_effect, outdated
 from depnb.files import check_writable, content_hash, move_aside, settle, write_atomically
 from depnb.simulation import face, interview, severity, vlog_corpus, voice
 
+SHORTEST, SMALLEST = 0.5, 32    # seconds of a recording, pixels of a frame
 # as the AVEC corpora name them
 FOLDERS = {"train": "Training", "validation": "Development", "test": "Testing"}
 
@@ -81,8 +82,8 @@ def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, 
     Raises
     ------
     ValueError
-        An unknown layout, sample or effect, `recorded` of another layout, too few participants, or
-        `root` holds something else.
+        An unknown layout, sample or effect, `recorded` of another layout, too few participants
+        or seconds, a negative seed, or `root` holds something else.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r}: depnb simulates {', '.join(LAYOUTS)}.")
@@ -95,10 +96,18 @@ def simulate(layout, root, participants=None, seed=0, effect=1.0, seconds=None, 
             raise ValueError(f"layout {layout!r}: recorded is a choice of dvlog and lmvd only. "
                              "Leave it out.")
         kind = RECORDED
+    seconds = kind.seconds if seconds is None else float(seconds)
+    if not SHORTEST <= seconds < float("inf"):
+        raise ValueError(f"seconds: {seconds:g}. Expected a number of at least {SHORTEST:g}; "
+                         f"leave it out for {kind.seconds:g}.")
+    if seed < 0:
+        raise ValueError(f"seed: {seed}. Expected 0 or more.")
+    if size < SMALLEST:
+        raise ValueError(f"size: {size}. Expected at least {SMALLEST} pixels.")
     arguments = {"layout": layout,
                  "participants": int(kind.participants if participants is None else participants),
                  "seed": int(seed), "effect": effect, "sample": sample,
-                 "seconds": float(seconds or kind.seconds), "version": VERSION}
+                 "seconds": seconds, "version": VERSION}
     if kind.video:
         arguments |= {"size": int(size), "fps": int(fps)}
     if recorded:
@@ -134,9 +143,9 @@ def write_tree(root, arguments, write, workers):
         if (root / MARKER).exists():
             try:
                 told = json.loads((root / MARKER).read_text())
-                old = outdated(root, told.get("arguments", {}))
-                other = differences(told.get("arguments", {}), arguments)
-            except (ValueError, AttributeError, RecursionError):
+                old = outdated(root, told["arguments"])
+                other = differences(told["arguments"], arguments)
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 raise ValueError(f"{root / MARKER}: cannot be read. "
                                  "Choose another folder or remove this one.") from None
             if old:
@@ -160,7 +169,12 @@ def write_tree(root, arguments, write, workers):
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             stamp.write_text(json.dumps(arguments))
-        truth = write(part, arguments, workers)
+        try:
+            truth = write(part, arguments, workers)
+        except ValueError:                  # of arguments, before anything was written
+            if [*part.iterdir()] == [stamp]:
+                shutil.rmtree(part)
+            raise
         stamp.unlink()
         vouch(part, {"generator": GENERATOR, "arguments": arguments, **truth})
         settle(part, root)

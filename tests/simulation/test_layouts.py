@@ -17,6 +17,7 @@ import soundfile
 
 from depnb import corpora
 from depnb.corpora.cohort import TABLE, read_participants
+from depnb.corpora.simulated import outdated
 from depnb.simulation import __main__, cohort, effects, layouts, severity, voice
 from depnb.simulation.layouts import MARKER, simulate
 from tests.trees import contents
@@ -215,12 +216,24 @@ def test_the_command_says_what_is_wrong_with_its_arguments(tmp_path):
     (["cohort", "--effect", "3.5"], "effect '3.5': expected a number"),
     (["dvlog", "--participants", "3", "--sample", "general"],
      "participants: 3. Of so few in a general sample none, or all, reach a PHQ-8 of 10."),
-    (["avec2014", "--participants", "2"], "participants: 2. A cohort with three splits needs")])
-def test_an_effect_or_a_cohort_that_cannot_be(tmp_path, asked, told):
+    (["avec2014", "--participants", "2"], "participants: 2. A cohort with three splits needs"),
+    *((["dvlog", "--seconds", seconds], f"seconds: {seconds}. Expected a number of at least 0.5; "
+                                        "leave it out for 480.") for seconds in ("-1", "0", "nan")),
+    (["speech_folder", "--seed", "-1"], "seed: -1. Expected 0 or more."),
+    (["avec2014", "--size", "0"], "size: 0. Expected at least 32 pixels.")])
+def test_what_cannot_be_leaves_nothing_behind(tmp_path, asked, told):
     with pytest.raises(SystemExit) as stopped:
         __main__.main([*asked, "--root", str(tmp_path / "x")])
     assert str(stopped.value).startswith(told)
-    assert not (tmp_path / "x").exists()
+    assert not [*tmp_path.glob("*x")]
+    assert not [*tmp_path.glob(".*part")]
+
+
+def test_a_layout_without_videos_has_no_size(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        __main__.main(["dvlog", "--size", "64", "--root", str(tmp_path / "x")])
+    assert "--size is no choice of dvlog, which has no videos. Leave it out." in (
+        capsys.readouterr().err)
 
 
 def aged(file):
@@ -249,9 +262,21 @@ def test_a_cohort_of_mixed_versions_is_refused(tmp_path, old):
     aged(root / old)
     command = f"version 1 .* cohort --root {root} --participants 6 --seed 0 --effect 1.0$"
     for refused in (lambda: read_participants(root),
-                    lambda: cohort.render(root, 6, seconds={"dvlog": 30}, layouts=["dvlog"])):
+                    lambda: cohort.render(root, 6, seconds={"dvlog": 30}, layouts=["dvlog"]),
+                    lambda: cohort.render(root, 6, layouts=["speech_folder"])):
         with pytest.raises(ValueError, match=command):
             refused()
+    assert not (root / "speech_folder").exists()
+
+
+def test_a_cohort_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / TABLE).write_text("{}")
+    with pytest.raises(ValueError, match=rf"{TABLE}: cannot be read\. Choose another folder"):
+        read_participants(tmp_path)
+
+
+def test_the_command_that_writes_a_tree_anew_holds_a_folder_with_a_space():
+    assert "--root '/home/me/my tree' " in outdated(Path("/home/me/my tree"), {"layout": "dvlog"})
 
 
 def test_an_unknown_layout_is_named(tmp_path):
