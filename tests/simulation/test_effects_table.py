@@ -81,6 +81,11 @@ def test_the_page_names_the_best_linear_rule():
     assert f"have a $d$ of {effects.EASY_ITEM:g}" in PAGE
 
 
+def test_the_page_tells_how_ill_a_clinical_sample_is():
+    bdi2 = severity.cohort(100_000, 0, returning=False, sample="clinical")["bdi2"]
+    assert f"mean BDI-II {bdi2.mean():.1f} (standard deviation {bdi2.std():.1f})" in PAGE
+
+
 def test_sources_are_those_of_the_bibliography():
     assert benchmark.source("") == "assumed"
     assert benchmark.source("mundt2007voice") == "Mundt et al. 2007"
