@@ -253,9 +253,9 @@ def case_control(participants, seed, first_id=203, highest=HEALTHY, sample="stud
     """Participants as a clinical study recruits them: patients and healthy controls.
 
     Drawn from a `cohort` ten times as large, in which about a quarter reach 10; women and men
-    come as they come. Who scores between is not asked to come: such samples make groups
-    easier to tell apart than they are in a clinic. The number of a participant says nothing about the group. Of
-    any other sample everyone is taken as drawn.
+    come as they come. Who scores between is not asked to come: such samples make groups easier to
+    tell apart than they are in a clinic. The number of a participant says nothing about the group.
+    Of any other sample everyone is taken as drawn.
 
     Parameters
     ----------
