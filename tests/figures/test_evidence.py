@@ -145,7 +145,8 @@ def test_doses_have_a_panel_a_kind_and_a_line_a_model(doses):
     for ax, kind in zip(axes.flat, KINDS, strict=True):
         for line, model in zip(ax.containers, ("good", "fair"), strict=True):
             expected = doses[(doses["kind"] == kind) & (doses["model"] == model)]["auc"]
-            assert np.asarray(line.lines[0].get_ydata()) == pytest.approx(expected.to_numpy())
+            drawn = np.asarray(line.lines[0].get_ydata(), float)
+            assert drawn == pytest.approx(expected.to_numpy())
 
 
 def test_one_dose_and_one_kind_are_drawn(doses):
