@@ -1,16 +1,19 @@
 """What is installed, by whichever way, is one and the same; what is committed is clean."""
 
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
+import warnings
 from importlib import metadata
 from importlib.util import find_spec
 
 import nbformat
 import pytest
 import yaml
+from joblib.externals.loky import process_executor
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -193,3 +196,10 @@ def test_the_workflow_has_a_plan_in_which_no_page_shows_a_run_of_other_code(prof
 def test_processes_share_the_tests_by_file(request):
     """What a file makes once is made once, and one process makes the book while others go on."""
     assert request.node.nodeid.endswith("@tests/test_packaging.py ")
+
+
+def test_a_process_that_joblib_replaces_does_not_hang_the_tests():
+    """loky warns of it in the thread that all results come through; an error would end that."""
+    source = inspect.getsource(process_executor)
+    said = re.search(r'warnings\.warn\(\s+((?:"[^"]+"\s+)+),?', source.replace('",', '"'))[1]
+    warnings.warn("".join(re.findall(r'"([^"]+)"', said)), UserWarning, stacklevel=1)
