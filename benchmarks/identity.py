@@ -4,9 +4,9 @@ python benchmarks/identity.py sta_drn --save benchmarks/results/identity.csv
 
 On the null corpus (effect 0) of the page on it, each repetition deals the scores anew. The network
 is trained on a split by participant and on one by unit, whose participants stand on both sides;
-after every epoch the test participants are scored. Above 0.5 there is only identity. Prints and
-saves, by epoch, the mean AUC of both and of their difference, with 95 % t intervals over the
-repetitions.
+after every epoch the test participants are scored. Above 0.5 there is only identity. Prints, by
+epoch, the mean AUC of both and of their difference, with 95 % t intervals over the repetitions;
+saves the rows of epochs 1, 2, 4, 8 and so on, and of the last, with a file .yaml that tells the run.
 """
 
 import argparse
@@ -14,14 +14,17 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from scipy import stats
+import yaml
 
+from depnb import runs
+from depnb.corpora.simulated import VERSION
 from depnb.evidence import null, protocol
 from depnb.evidence.cohort import Cohort
 from depnb.evidence.pipeline import pipelines
 from depnb.files import located, write_atomically
+from depnb.runs.origin import git_state
+from depnb.scores import intervals, rounded
 from depnb.scores.metrics import roc_auc
 
 
@@ -40,12 +43,6 @@ def by_epoch(model, people, fitted):
             rows.append({"repetition": repetition, "epoch": epoch, "auc": auc,
                          "people": "on both sides" if shared else "apart"})
     return pd.DataFrame(rows)
-
-
-def mean_and_interval(values):
-    """Mean of (n,) with its 95 % t interval."""
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return values.mean(), values.mean() - half, values.mean() + half
 
 
 def main():
@@ -67,19 +64,20 @@ def main():
                                    {asked.paper: asked.epochs}, watch=True)
         table = by_epoch(models[asked.paper], cohort.people, fitted)
     wide = table.pivot(index=["epoch", "repetition"], columns="people", values="auc")
-    wide["more"] = wide["on both sides"] - wide["apart"]
-    rows = []
-    for epoch, some in wide.groupby("epoch"):
-        row = {"paper": asked.paper, "participants": asked.participants,
-               "repetitions": asked.repetitions, "epoch": epoch, "date": date.today().isoformat()}
-        for name in wide:
-            row |= dict(zip((name, f"{name}, low", f"{name}, high"),
-                            mean_and_interval(some[name].to_numpy()), strict=True))
-        rows.append(row)
-    result = pd.DataFrame(rows).round(3)
+    wide["difference"] = wide["on both sides"] - wide["apart"]
+    signs = {"apart": "", "on both sides": "", "difference": "+"}
+    result = pd.DataFrame([{"epoch": epoch} | {
+        name: rounded.estimate(*intervals.mean_interval(some[name])[:3], sign=sign)
+        for name, sign in signs.items()} for epoch, some in wide.groupby("epoch")])
     print(result.to_string(index=False))
     if asked.save:
-        write_atomically(asked.save, result.to_csv(index=False))
+        kept = [2**power for power in range(20) if 2**power < asked.epochs] + [asked.epochs]
+        told = {"paper": asked.paper, "participants": asked.participants,
+                "repetitions": asked.repetitions, "effect": 0, "simulator": VERSION,
+                "commit": git_state()["commit"], "machine": runs.hardware("cpu")["device"],
+                "date": date.today().isoformat()}
+        write_atomically(asked.save, result[result["epoch"].isin(kept)].to_csv(index=False))
+        write_atomically(asked.save.with_suffix(".yaml"), yaml.safe_dump(told, sort_keys=False))
 
 
 if __name__ == "__main__":
