@@ -6,7 +6,7 @@ On the null corpus (effect 0) of the page on it, each repetition deals the score
 is trained on a split by participant and on one by unit, whose participants stand on both sides;
 after every epoch the test participants are scored. Above 0.5 there is only identity. Prints, by
 epoch, the mean AUC of both and of their difference, with 95 % t intervals over the repetitions;
-saves the rows of epochs 1, 2, 4, 8 and so on, and of the last, with a file .yaml that tells the run.
+saves the rows of epochs 1, 2, 4, 8 and so on, and of the last, with a file .yaml about the run.
 """
 
 import argparse
