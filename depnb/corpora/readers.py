@@ -16,6 +16,9 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from depnb.files import hidden
+
+VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 SILENT = 1e-4               # of full scale; a recording that never leaves this band is silent
 LEAD = ["frame", "timestamp", "confidence", "success"]
@@ -69,7 +72,8 @@ def read_frames(path, step=1):
 
 
 def _read_folder(path, step):
-    names = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGES),
+    names = sorted((p for p in path.iterdir()
+                    if p.suffix.lower() in IMAGES and not hidden(p.name)),
                    key=lambda p: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", p.name)])
     if not names:
         raise VideoError("the folder holds no images; "

@@ -26,8 +26,9 @@ import yaml
 
 from depnb.corpora import privacy
 from depnb.files import (
+    below,
     check_writable,
-    content_hash,
+    hashes_of,
     located,
     made,
     move_aside,
@@ -127,8 +128,8 @@ class Run:
         self.restricted = not privacy.simulated(source, Path(cache) / "hashes")
         self._begin(self.provenance | {"identifying": origin.identifying(self.restricted)},
                     self.parameters)
-        files = [p for p in source.rglob("*") if p.is_file()] if source.is_dir() else [source]
-        contents = (content_hash(p, Path(cache) / "hashes") for p in files)
+        files = [p for p in below(source) if p.is_file()] if source.is_dir() else [source]
+        contents = hashes_of(files, Path(cache) / "hashes")
         privacy.derived_from(cache, source, contents, [self.folder])
 
     def _check(self, corpus):
