@@ -110,9 +110,10 @@ def passed_over(folder):
 
     Returns
     -------
-    dict Path -> what it is and what to do, a sentence without its beginning
+    dict name, relative to the folder -> what it is and what to do, a sentence without its beginning
     """
-    return {path: fault for path, fault in sorted(_walk(Path(folder))) if fault}
+    walked = sorted(_walk(Path(folder))) if Path(folder).is_dir() else ()
+    return {str(path.relative_to(folder)): fault for path, fault in walked if fault}
 
 
 def _walk(folder, around=None):

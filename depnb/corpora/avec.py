@@ -53,11 +53,12 @@ def open_avec(name, root, terms=None):
             labels[match[1]].append(path)
     if not videos:
         example = "203_1_Northwind_video.mp4" if name == "avec2014" else "203_1_cut_combined.mp4"
-        other = next((other.upper() for other, names in VIDEO_NAMES.items() if other != name
+        other = next((other for other, names in VIDEO_NAMES.items() if other != name
                       and any(re.fullmatch(names, path.name) for path in below(root))), "")
         raise FileNotFoundError(f"{root}: no {name.upper()} video found in it or below (names like "
-                                f"{example}). " + (f"It holds {other}: give that as corpus." if other
-                                else "Give the folder that holds the unpacked archives."))
+                                f"{example}). " + (f"It holds videos of {other}: give that name."
+                                                   if other else "Give the folder that holds the "
+                                                                 "unpacked archives."))
     if others:
         kinds = ", ".join(sorted({path.suffix or "no ending" for path in others}))
         problems.append(("", root, f"{len(others)} files have a video's name and are none "

@@ -607,5 +607,5 @@ def _lost(root):
     """Problems of the whole corpus: what lies in it and leads nowhere or is closed."""
     lost = passed_over(root)
     counts = Counter(lost.values())
-    return [("", path, f"{counts[fault]} files passed over, each {fault}")
-            for path, fault in lost.items()]
+    return [("", root / name, f"{counts[fault]} files passed over, each {fault}")
+            for name, fault in lost.items()]

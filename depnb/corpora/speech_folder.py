@@ -17,10 +17,9 @@ from sklearn.model_selection import train_test_split
 
 from depnb.corpora import privacy
 from depnb.corpora.corpus import CLASS, PHQ8, Corpus, unusable
-from depnb.corpora.readers import read_cells
+from depnb.corpora.readers import SOUNDS, read_cells
 from depnb.files import below
 
-AUDIO = (".wav", ".flac", ".mp3", ".ogg")
 TABLE = "participants.csv"
 
 
@@ -126,7 +125,7 @@ def _find(root):
     for path in (p for p in below(root) if p.is_file()):
         parts = path.relative_to(root).parts
         file, folder = "/".join(parts), parts[0] if len(parts) > 1 else ""
-        is_audio = path.suffix.lower() in AUDIO
+        is_audio = path.suffix.lower() in SOUNDS
         label = re.fullmatch(r".*_([01])", folder)
         if is_audio and label:
             recordings[file] = (path, int(label[1]))

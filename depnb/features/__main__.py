@@ -59,7 +59,7 @@ def main():
         done, problems, files, what = *faces(videos, a), videos, "videos"
     else:
         done, problems, files, what = *voices(recordings, a), recordings, "recordings"
-    problems |= {str(p.relative_to(a.folder)): fault for p, fault in passed_over(a.folder).items()}
+    problems |= passed_over(a.folder)
     print(f"{len(done)} of {len(files)} {what} in the cache.")
     for line in privacy.report(problems, a.folder, a.cache / "private.log"):
         print(line)

@@ -121,6 +121,8 @@ class Run:
                   f"as {move_aside(self.folder).name}; this one starts anew.")
         self._begin(facts | {"corpus": origin.corpus_facts(corpus),
                              "identifying": origin.identifying(corpus.restricted)}, parameters)
+        if corpus.restricted:           # now: an error on the way would keep the reasons to itself
+            corpus.write_private_log(self.folder)
 
     def stands_on(self, source, cache):
         """Begin to read a file or a folder that is no corpus; the cache remembers that we do."""

@@ -61,6 +61,18 @@ class TestCorpus:
         assert not problems
         assert {a["visual"].shape for a in arrays.values()} == {(9, 136)}
 
+    def test_the_owners_names_of_folders(self, root):
+        first = opened(root).sessions
+        (root / "audio").rename(root / "Audio_feature")
+        (root / "visual").rename(root / "Video_feature")
+        assert opened(root).sessions.equals(first)
+
+    def test_reasons_keep_what_an_array_is_called(self, root, tmp_path):
+        (root / MARKER).unlink()
+        (root / "audio").rename(root / "sound")
+        with pytest.raises(ValueError, match=r"lists it, but there is no audio/….npy. Finish"):
+            corpora.open("lmvd", root)
+
     @pytest.mark.parametrize("separator", [";", "\t", ", "])
     def test_other_separators(self, root, separator):
         first = opened(root).sessions

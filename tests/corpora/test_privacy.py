@@ -202,6 +202,10 @@ SENTENCES = [
     ("frame_anna.jpg is not a readable image.", ("b",), "… is not a readable image."),
     ("'anna.mp3' is no WAV, FLAC, MP3 or OGG in UTF-8; expected PHQ-8, not x5 or MP34.", ("x",),
      "… is no WAV, FLAC, MP3 or OGG in UTF-8; expected PHQ-8, not … or …."),
+    ("there is no audio/anna.npy and no visual/anna_visual.npy.", ("anna",),
+     "there is no audio/….npy and no visual/…_visual.npy."),
+    ("there is no anna/anna_acoustic.npy, or ….npy/bob.npy.", ("anna",),
+     "there is no …, or …."),
     (r"C:\\data\\anna.wav and anna/b.wav are odd.", ("x",), "… and … are odd.")]
 
 

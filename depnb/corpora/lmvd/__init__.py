@@ -170,7 +170,7 @@ def extract(source, target, workers=-1, overwrite=False):
     outcomes = dict(zip(todo,
                         tqdm(done, "landmarks", len(todo), delay=2, leave=False), strict=True))
     problems = {name: problem for name, (problem, _) in outcomes.items() if problem}
-    problems |= {str(p.relative_to(source)): fault for p, fault in passed_over(source).items()}
+    problems |= passed_over(source)
     remarks = {name: remark for name, (_, remark) in outcomes.items() if remark}
     return [name for name in todo if name not in problems], present, problems, remarks
 
