@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import json
 import os
+import stat
 import tempfile
 import zlib
 from pathlib import Path
@@ -119,7 +120,7 @@ def passed_over(folder):
 def _walk(folder, around=None):
     """Paths below a folder, each with its fault or "". around: numbers of the folders around it."""
     if around is None:
-        around = {_number(place) for place in (folder.resolve(), *folder.resolve().parents)}
+        around = {_number(place.stat()) for place in (folder.resolve(), *folder.resolve().parents)}
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -129,22 +130,20 @@ def _walk(folder, around=None):
         path = folder / entry.name
         if hidden(entry.name):
             continue
-        number = _number(path)
-        if number is None:
+        try:
+            status = path.stat()
+        except OSError:
             yield path, DANGLING if entry.is_symlink() else CLOSED
-        elif not path.is_dir():
+            continue
+        if not stat.S_ISDIR(status.st_mode):
             yield path, ""
-        elif number not in around:
+        elif _number(status) not in around:
             yield path, ""
-            yield from _walk(path, around | {number})
+            yield from _walk(path, around | {_number(status)})
 
 
-def _number(path):
-    """Device and number of what a path leads to; None where it leads nowhere."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
+def _number(status):
+    """By what the system knows a folder, whatever its path."""
     return status.st_dev, status.st_ino
 
 

@@ -45,9 +45,9 @@ def open_avec(name, root, terms=None):
     videos, labels, others, problems = defaultdict(list), defaultdict(list), [], []
     for path in below(root):
         if match := pattern.fullmatch(path.name):
-            if path.suffix.lower() in VIDEOS:
+            if path.suffix.lower() in VIDEOS and path.is_file():
                 videos[match[1]].append((PARTS[match[2]], path))
-            elif path.is_file():
+            else:
                 others.append(path)
         elif match := re.fullmatch(r"(\d+_\d+)_Depression\.csv", path.name):
             labels[match[1]].append(path)

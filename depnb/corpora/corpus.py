@@ -564,7 +564,7 @@ def audit(participants, split):
                    f"{parts.index[parts > 1][0]}. Split by participant.")
 
 
-def unusable(sentence, problems, terms, advice=""):
+def unusable(sentence, problems, terms, advice="", kind=ValueError):
     """An error for a corpus of which nothing can be used, with the first of what was left out.
 
     Of a licensed corpus the commonest reasons, without names; `privacy.discreet` writes all of
@@ -576,10 +576,11 @@ def unusable(sentence, problems, terms, advice=""):
         What comes before and after.
     problems : list of (session, path, sentence)
     terms : privacy.Terms
+    kind : type of the error
 
     Returns
     -------
-    ValueError
+    An error of that kind.
     """
     reasons = ""
     if problems and terms.truth is not None:
@@ -589,7 +590,7 @@ def unusable(sentence, problems, terms, advice=""):
         reasons = "The first: " + " ".join(
             f"{reason[:-1]} ({privacy.few(count)} times)." if count > 1 else reason
             for reason, count in counts)
-    error = ValueError(" ".join(filter(None, [sentence, reasons, advice])))
+    error = kind(" ".join(filter(None, [sentence, reasons, advice])))
     error.problems = problems
     return error
 

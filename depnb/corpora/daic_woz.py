@@ -102,7 +102,7 @@ def _find(root):
     for path in sorted([root, *below(root)]):
         if (name := re.fullmatch(r"(\d+)_P", path.name)) and path.is_dir():
             folders.setdefault(name[1], path)
-        elif ((name := re.fullmatch(r"(\d+)_(.+)", path.name))
+        elif ((name := re.fullmatch(r"(\d+)_(.+)", path.name)) and path.is_file()
               and path.parent.name == f"{name[1]}_P" and name[2] in PARTS):
             files.setdefault(name[1], {}).setdefault(PARTS[name[2]], path)
     return folders, files

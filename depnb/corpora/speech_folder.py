@@ -51,6 +51,12 @@ def open_speech_folder(root, pattern=None, terms=None):
     """
     root = Path(root)
     recordings, problems = _find(root)
+    if not recordings:
+        raise unusable(f"{root}: no recording found ({len(problems)} files left out). "
+                       "Expected folders named like voices_0 (controls) and voices_1 "
+                       "(depressed) that hold WAV, FLAC, MP3 or OGG files.",
+                       [(file, path, f"{file} {sentence}") for file, path, sentence in problems],
+                       terms or privacy.terms(root), kind=FileNotFoundError)
     if pattern:
         people, faults = _by_pattern(pattern, recordings)
     elif (root / TABLE).exists():
@@ -135,10 +141,6 @@ def _find(root):
         elif label:
             problems.append((file, path, "is no WAV, FLAC, MP3 or OGG file and is not read. "
                                          "Remove or convert it."))
-    if not recordings:
-        raise FileNotFoundError(f"{root}: no recording found ({len(problems)} files left out). "
-                                "Expected folders named like voices_0 (controls) and voices_1 "
-                                "(depressed) that hold WAV, FLAC, MP3 or OGG files.")
     return recordings, problems
 
 

@@ -36,7 +36,7 @@ def find_table(root, names):
 
 def arrays(root):
     """Paths of all .npy files in the root or below."""
-    return [p for p in below(root) if p.suffix == ".npy"]
+    return [p for p in below(root) if p.suffix == ".npy" and p.is_file()]
 
 
 def read_rows(path, needed, positions=()):

@@ -87,6 +87,20 @@ class TestFaults:
             assert status == 1
             assert sum(sentence in line for line in lines) in (1, 2), lines     # a line a part
 
+    def test_folders_with_the_name_of_a_file_are_none(self, interviews, vlogs, tree, looked,
+                                                      tmp_path):
+        for name, source, pattern, sentence in (
+                ("daic_woz", interviews, "*_AUDIO.wav", "the audio modality is missing."),
+                ("dvlog", vlogs, "*_visual.npy", "there is no …/…_visual.npy."),
+                ("avec2014", tree, "*Freeform*.mp4", "files have a video's name and are none (.")):
+            root = shutil.copytree(source, tmp_path / name)
+            (root / MARKER).unlink()
+            for path in sorted(root.rglob(pattern))[:6]:
+                path.unlink()
+                path.mkdir()
+            _, lines = looked(name, root)
+            assert sum(sentence in line for line in lines) == 1, lines
+
     def test_counts_from_which_fewer_than_five_follow_are_not_told(self, interviews, licensed,
                                                                    looked):
         _, lines = looked("daic_woz", licensed(interviews))

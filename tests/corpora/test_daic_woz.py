@@ -180,6 +180,17 @@ class TestLinks:
         assert len(corpus) == 4
         assert corpus.problems["problem"].str.contains("each a link that leads nowhere").sum() == 1
 
+    def test_tables_that_are_all_links_to_nowhere(self, root, tmp_path_factory):
+        (root / MARKER).unlink()
+        for table in root.glob("*.csv"):
+            table.unlink()
+            table.symlink_to(root / "gone" / table.name)
+        cache = tmp_path_factory.mktemp("cache")
+        with pytest.raises(FileNotFoundError, match=r"no split table found.*Passed over: fewer "
+                                                    r"than five, the first is a link that leads"):
+            corpora.open("daic_woz", root, cache)
+        assert "train_split_Depression_AVEC2017.csv\ta link" in (cache / "private.log").read_text()
+
     def test_sound_that_is_a_link_to_nowhere(self, root, tmp_path):
         sound = root / "300_P/300_AUDIO.wav"
         sound.unlink()

@@ -151,6 +151,16 @@ class TestForeign:
         assert problem_of(corpus, "all") == ("6 files passed over, each a link that leads nowhere. "
                                              "Put there what it should lead to, or remove it.")
 
+    def test_no_recording_tells_what_was_left_out(self, root, tmp_path):
+        """As of the Androids corpus, whose folders are HC and PT."""
+        (root / MARKER).unlink()
+        (root / "voice_0").rename(root / "HC")
+        (root / "voice_1").rename(root / "PT")
+        with pytest.raises(FileNotFoundError, match=r"found \(24 files left out\)") as caught:
+            corpora.open("speech_folder", root, tmp_path / "cache")
+        assert "The first: … lies in no folder whose name ends in _0 or _1," in str(caught.value)
+        assert "HC/301_1.wav lies in no" in (tmp_path / "cache/private.log").read_text()
+
     def test_one_class_alone_tells_what_was_left_out(self, root, tmp_path):
         (root / MARKER).unlink()
         write_table(root)
