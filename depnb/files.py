@@ -1,15 +1,20 @@
 """Files that appear whole or not at all, also when the power fails; hashes of what they hold."""
 
+import contextlib
 import hashlib
 import itertools
 import json
 import os
+import stat
 import tempfile
 import zlib
 from pathlib import Path
 
 # of the cache; source: hash of the file that an entry was made of; files: CRC-32 of its arrays
 ENTRY = "entry.json"
+LEFTOVERS = ("__MACOSX", "__pycache__")         # folders that systems put beside people's own
+DANGLING = "a link that leads nowhere. Put there what it should lead to, or remove it."
+CLOSED = "closed to you. Change its permissions."
 # files: from here on the whole disk is flushed at once, which costs as much as a few files
 MANY = 64
 
@@ -81,6 +86,74 @@ def check_writable(folder):
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
+
+
+def below(folder):
+    """Files and folders in a folder and below, sorted; links to either count as what they lead to.
+
+    Names that begin with a dot and LEFTOVERS, which systems put beside people's own, do not exist;
+    neither does a link to a folder around it. See `passed_over`.
+
+    Returns
+    -------
+    list of Path
+    """
+    return sorted(path for path, fault in _walk(Path(folder)) if not fault)
+
+
+def hidden(name):
+    """Whether a file of this name is none of people's own."""
+    return name.startswith(".") or name in LEFTOVERS
+
+
+def passed_over(folder):
+    """What `below` has to leave out: links that lead nowhere, folders that cannot be entered.
+
+    Returns
+    -------
+    dict name, relative to the folder -> what it is and what to do, a sentence without its beginning
+    """
+    walked = sorted(_walk(Path(folder))) if Path(folder).is_dir() else ()
+    return {str(path.relative_to(folder)): fault for path, fault in walked if fault}
+
+
+def _walk(folder, around=None):
+    """Paths below a folder, each with its fault or "". around: numbers of the folders around it."""
+    if around is None:
+        around = {_number(place.stat()) for place in (folder.resolve(), *folder.resolve().parents)}
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        yield folder, CLOSED
+        return
+    for entry in entries:
+        path = folder / entry.name
+        if hidden(entry.name):
+            continue
+        try:
+            status = path.stat()
+        except OSError:
+            yield path, DANGLING if entry.is_symlink() else CLOSED
+            continue
+        if not stat.S_ISDIR(status.st_mode):
+            yield path, ""
+        elif _number(status) not in around:
+            yield path, ""
+            yield from _walk(path, around | {_number(status)})
+
+
+def _number(status):
+    """By what the system knows a folder, whatever its path."""
+    return status.st_dev, status.st_ino
+
+
+def hashes_of(paths, memo):
+    """`content_hash` of those that can be read: a set."""
+    digests = set()
+    for path in paths:
+        with contextlib.suppress(OSError):
+            digests.add(content_hash(path, memo))
+    return digests
 
 
 _known = {}                         # of this process

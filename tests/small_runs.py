@@ -36,6 +36,9 @@ class FakeCorpus:
     def remember(self, *folders):
         """There is no cache."""
 
+    def write_private_log(self, folder):
+        """There is nothing to tell."""
+
 
 @cache
 def judged(paper):

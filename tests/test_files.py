@@ -107,3 +107,76 @@ class TestHash:
         (tmp_path / "a.bin").write_bytes(b"one")
         files.content_hash(tmp_path / "a.bin", tmp_path / "deep/cache/hashes")
         assert (tmp_path / "deep/cache").stat().st_mode & 0o777 == 0o700
+
+
+class TestBelow:
+    """What people's folders hold: links are followed, what systems leave beside does not exist."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        for name in ("corpus/a/1.wav", "corpus/b.csv", "elsewhere/c/2.wav"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(name)
+        return tmp_path / "corpus"
+
+    @staticmethod
+    def names(folder):
+        return [p.relative_to(folder).as_posix() for p in files.below(folder)]
+
+    def test_without_links_as_the_system_has_them_in_order(self, folder):
+        assert self.names(folder) == ["a", "a/1.wav", "b.csv"]
+        assert files.below(folder) == sorted(folder.rglob("*"))
+        assert not files.passed_over(folder)
+
+    def test_linked_folders_and_files_are_entered(self, folder):
+        (folder / "linked").symlink_to(folder.parent / "elsewhere")
+        (folder / "again.wav").symlink_to(folder / "a/1.wav")
+        assert self.names(folder) == ["a", "a/1.wav", "again.wav", "b.csv", "linked", "linked/c",
+                                      "linked/c/2.wav"]
+
+    @pytest.mark.parametrize("target", [".", "..", "../..", "a", "/"])
+    def test_a_link_around_itself_ends(self, folder, target):
+        (folder / "a/round").symlink_to(target)
+        (folder.parent / "elsewhere/back").symlink_to(folder)
+        (folder / "there").symlink_to(folder.parent / "elsewhere")
+        expected = ["a", "a/1.wav", "b.csv", "there", "there/c", "there/c/2.wav"]
+        assert [name for name in self.names(folder) if "round/" not in name
+                and "back" not in name and name != "a/round"] == expected
+        assert len(self.names(folder)) < 20
+        assert set(files.passed_over(folder)) <= {"a/round"}
+
+    def test_a_link_to_nowhere_is_named_and_the_rest_goes_on(self, folder):
+        (folder / "a/lost.wav").symlink_to("/nowhere.wav")
+        (folder / "self").symlink_to("self")
+        assert self.names(folder) == ["a", "a/1.wav", "b.csv"]
+        assert files.passed_over(folder) == {"a/lost.wav": files.DANGLING, "self": files.DANGLING}
+
+    def test_a_closed_folder_is_named(self, folder, monkeypatch):
+        scandir = os.scandir
+
+        def closed(path):
+            if Path(path).name == "a":
+                raise PermissionError(13, "Permission denied")
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", closed)
+        assert self.names(folder) == ["a", "b.csv"]
+        assert files.passed_over(folder) == {"a": files.CLOSED}
+
+    def test_what_begins_with_a_dot_does_not_exist(self, folder):
+        for name in ("._b.csv", "a/.DS_Store", ".git/c.wav", "__MACOSX/1.wav", "a/._1.wav"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text("x")
+        (folder / "__anna.wav").write_text("x")
+        assert self.names(folder) == ["__anna.wav", "a", "a/1.wav", "b.csv"]
+
+    def test_a_folder_below_a_hidden_one_counts(self, folder):
+        hidden = folder.rename(folder.parent / ".hidden")
+        assert self.names(hidden) == ["a", "a/1.wav", "b.csv"]
+
+    def test_a_file_has_nothing_below(self, folder):
+        assert files.passed_over(folder / "b.csv") == {}
+
+    def test_hashes_of_what_can_be_read(self, folder, tmp_path):
+        one = files.content_hash(folder / "b.csv")
+        assert files.hashes_of([folder / "b.csv", folder / "x"], tmp_path / "memo/hashes") == {one}

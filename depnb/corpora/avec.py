@@ -17,6 +17,8 @@ from pathlib import Path
 import pandas as pd
 
 from depnb.corpora.corpus import BDI2, SPLITS, Corpus
+from depnb.corpora.readers import VIDEOS
+from depnb.files import below, hidden
 
 VIDEO_NAMES = {"avec2014": r"(\d+_\d+)_(Northwind|Freeform)_video\.\w+",
                "avec2013": r"(\d+_\d+)_(cut_combined)\.\w+"}
@@ -40,29 +42,41 @@ def open_avec(name, root, terms=None):
     """
     root = Path(root)
     pattern = re.compile(VIDEO_NAMES[name])
-    videos, labels, problems = defaultdict(list), defaultdict(list), []
-    for path in sorted(root.rglob("*")):
+    videos, labels, others, problems = defaultdict(list), defaultdict(list), [], []
+    for path in below(root):
         if match := pattern.fullmatch(path.name):
-            videos[match[1]].append((PARTS[match[2]], path))
+            if path.suffix.lower() in VIDEOS and path.is_file():
+                videos[match[1]].append((PARTS[match[2]], path))
+            else:
+                others.append(path)
         elif match := re.fullmatch(r"(\d+_\d+)_Depression\.csv", path.name):
             labels[match[1]].append(path)
     if not videos:
         example = "203_1_Northwind_video.mp4" if name == "avec2014" else "203_1_cut_combined.mp4"
+        other = next((other for other, names in VIDEO_NAMES.items() if other != name
+                      and any(re.fullmatch(names, path.name) for path in below(root))), "")
         raise FileNotFoundError(f"{root}: no {name.upper()} video found in it or below (names like "
-                                f"{example}). Give the folder that holds the unpacked archives.")
+                                f"{example}). " + (f"It holds videos of {other}: give that name."
+                                                   if other else "Give the folder that holds the "
+                                                                 "unpacked archives."))
+    if others:
+        kinds = ", ".join(sorted({path.suffix or "no ending" for path in others}))
+        problems.append(("", root, f"{len(others)} files have a video's name and are none "
+                                   f"({kinds}); not read."))
     rows = []
     for session in sorted(videos.keys() | labels.keys(),
                           key=lambda s: [int(n) for n in s.split("_")]):
         try:
             score = _one_score(session, labels[session], root)
-            files, split = _one_split(session, videos[session], root)
+            own, notes = _of_the_corpus(videos[session])
+            files, split = _one_split(session, own, root)
         except Fault as fault:
             problems.append((session, fault.path, str(fault)))
             continue
         rows.append({"session": session, "participant": session.split("_")[0], "split": split,
                      "score": score, "files": files})
         problems += [(session, path, note)
-                     for path, note in _repeated(session, labels[session], videos[session])]
+                     for path, note in [*notes, *_repeated(session, labels[session], own)]]
     return Corpus(f"AVEC {name[-4:]}", root, BDI2, rows, problems, terms=terms)
 
 
@@ -117,7 +131,8 @@ def open_frame_folder(root, terms=None):
                      "split": group["split"].iloc[0], "score": score, "files": {"frames": folder}})
     known = {root / path for path in listed["path"]}
     beside = {folder.parent for folder in known if folder.is_dir() and folder.parent != root}
-    for folder in sorted(p for b in beside for p in b.iterdir() if p.is_dir() and p not in known):
+    for folder in sorted(p for b in beside for p in b.iterdir()
+                          if p.is_dir() and not hidden(p.name) and p not in known):
         problems.append((folder.name, folder,
                          f"the folder {folder.name} has no row in {table.name}. "
                          "Add path and label, or remove the folder."))
@@ -168,6 +183,17 @@ def _text(path):
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "no text in UTF-8"
         raise Fault(path, f"{path.name} cannot be read ({why}). Copy it again.") from None
+
+
+def _of_the_corpus(videos):
+    """Videos but those that lie beside one in the corpus's own format; notes on others."""
+    own = [(part, path) for part, path in videos if path.suffix.lower() == VIDEOS[0]]
+    beside = {part for part, _ in own}
+    notes = [(path, f"{path.name} lies beside the corpus's own MP4 and is not read: OpenFace, for "
+                    "one, draws its points over such copies." if part in beside else
+              f"{path.name} is read, but is no MP4 as the corpus has them. Make sure that nobody "
+              "drew points over it.") for part, path in videos if (part, path) not in own]
+    return own + [(part, path) for part, path in videos if part not in beside], notes
 
 
 def _one_split(session, videos, root):

@@ -1,6 +1,7 @@
 """What every corpus looks like: sessions, their files, splits that never cut a participant."""
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from depnb.corpora import privacy, readers
-from depnb.files import content_hash, write_atomically
+from depnb.files import content_hash, passed_over, write_atomically
 
 SPLITS = ("train", "validation", "test")
 GENDERS = {"female": "female", "male": "male", "f": "female", "m": "male"}
@@ -87,14 +88,13 @@ class Corpus:
                                           "this folder, which its tables name, "
                                           "so it counts as licensed. Keep them apart.")
         self.truth, self.restricted, self.cache = terms.truth, terms.truth is None, terms.cache
-        problems = [*problems,
+        problems = [*problems, *_lost(self.root),
                     *([("", self.root / privacy.MARKER, terms.remark)] if terms.remark else [])]
         table = pd.DataFrame([{k: v for k, v in row.items() if k not in ("files", "timing")}
                               for row in rows])
         if table.empty:
-            raise ValueError(f"{root}: no usable session ({len(problems)} left out). "
-                             f"{_first(problems, self.restricted)}See 'Your data' in the guide for "
-                             "the expected layout.")
+            raise unusable(f"{root}: no usable session ({len(problems)} left out).", problems,
+                           terms, "See 'Your data' in the guide for the expected layout.")
         self.by_label = "label" in table            # folds balance given labels, else scores
         for column, value in (("gender", "unknown"), ("split", "")):
             if column not in table:
@@ -120,13 +120,12 @@ class Corpus:
         self.sessions = table[[*columns, *(c for c in table if c not in columns)]]
         self._private = [(names["S"][str(session)] if session else "all", path, sentence)
                          for session, path, sentence in problems]
-        sentences = [sentence if not self.restricted
-                     else privacy.rounded_up(sentence) if not session
-                     else privacy.masked(sentence, session, people.get(str(session), ""),
-                                         "" if path.suffix == ".csv" else path.name)
-                     for session, path, sentence in problems]
-        self.problems = pd.DataFrame({"session": [name for name, _, _ in self._private],
-                                      "problem": sentences}, dtype=object)
+        sentences = [_public(problem, people) if self.restricted else problem[2]
+                     for problem in problems]
+        table = pd.DataFrame({"session": [name for name, _, _ in self._private],
+                              "problem": sentences}, dtype=object)
+        repeated = table.duplicated() & (table["session"] == "all")
+        self.problems = table[~repeated].reset_index(drop=True)
 
     @cached_property
     def fingerprint(self):
@@ -206,10 +205,19 @@ class Corpus:
         self.sessions = self.sessions[usable].reset_index(drop=True)
         if self.sessions.empty:
             raise ValueError(f"{self.name}: no usable session is left. "
-                             f"First problem: {self.problems['problem'].iloc[0]}")
+                             f"First problem: {self.problems['problem'].iloc[0]}"
+                             f"{self._logged()}")
         if self.by_label and self.sessions["label"].nunique() < 2:
             raise ValueError(f"{self.name}: only class {self.sessions['label'].iloc[0]} is left. "
-                             f"Last problem: {self.problems['problem'].iloc[-1]}")
+                             f"Last problem: {self.problems['problem'].iloc[-1]}"
+                             f"{self._logged()}")
+
+    def _logged(self):
+        """Where the private log lies that is written because an error ends what would write it."""
+        if not (self.restricted and self.cache):
+            return ""
+        self.write_private_log(self.cache)
+        return privacy.where(self.cache / privacy.LOG)
 
     def note(self, remarks):
         """List remarks, mapping "session/part" -> sentence, on recordings that stay in use."""
@@ -316,7 +324,7 @@ class Corpus:
     def write_private_log(self, folder):
         """Write to `private.log` in a run folder which file each pseudonym stands for."""
         if self._private:
-            write_atomically(Path(folder) / "private.log", "".join(
+            write_atomically(Path(folder) / privacy.LOG, "".join(
                 privacy.logged(*row) for row in self._private), private=True)
 
     def cue_frames(self, recording, frames):
@@ -556,5 +564,49 @@ def audit(participants, split):
                    f"{parts.index[parts > 1][0]}. Split by participant.")
 
 
-def _first(problems, restricted):
-    return "" if restricted or not problems else f"The first: {problems[0][2]} "
+def unusable(sentence, problems, terms, advice="", kind=ValueError):
+    """An error for a corpus of which nothing can be used, with the first of what was left out.
+
+    Of a licensed corpus the commonest reasons, without names; `privacy.discreet` writes all of
+    them, as they are, to the private log.
+
+    Parameters
+    ----------
+    sentence, advice : str
+        What comes before and after.
+    problems : list of (session, path, sentence)
+    terms : privacy.Terms
+    kind : type of the error
+
+    Returns
+    -------
+    An error of that kind.
+    """
+    reasons = ""
+    if problems and terms.truth is not None:
+        reasons = f"The first: {problems[0][2]}"
+    elif problems:
+        counts = Counter(map(_public, problems)).most_common(3)
+        reasons = "The first: " + " ".join(
+            f"{reason[:-1]} ({privacy.few(count)} times)." if count > 1 else reason
+            for reason, count in counts)
+    error = kind(" ".join(filter(None, [sentence, reasons, advice])))
+    error.problems = problems
+    return error
+
+
+def _public(problem, people=None):
+    """The sentence of a problem without names. people: participant by session."""
+    session, path, sentence = problem
+    if not session:
+        return privacy.rounded_up(sentence)
+    person = (people or {}).get(str(session), "")
+    return privacy.masked(sentence, session, person, "" if path.suffix == ".csv" else path.name)
+
+
+def _lost(root):
+    """Problems of the whole corpus: what lies in it and leads nowhere or is closed."""
+    lost = passed_over(root)
+    counts = Counter(lost.values())
+    return [("", root / name, f"{counts[fault]} files passed over, each {fault}")
+            for name, fault in lost.items()]

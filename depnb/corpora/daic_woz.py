@@ -17,6 +17,7 @@ import pandas as pd
 from depnb.corpora import privacy
 from depnb.corpora.corpus import PHQ8, PHQ8_ITEMS, Corpus
 from depnb.corpora.readers import read_cells
+from depnb.files import below
 
 ITEMS = [f"phq8_{name}" for name in PHQ8_ITEMS]
 PARTS = {"AUDIO.wav": "audio", "TRANSCRIPT.csv": "transcript", "CLNF_features3D.txt": "keypoints",
@@ -25,10 +26,12 @@ PARTS = {"AUDIO.wav": "audio", "TRANSCRIPT.csv": "transcript", "CLNF_features3D.
 MODALITIES = {"visual": ("keypoints", "gaze"), "audio": ("audio",), "text": ("transcript",)}
 TABLES = {"train": r"train_split.*\.csv", "validation": r"dev_split.*\.csv",
           "test": r"(full_)?test_split.*\.csv"}
+EXTENDED = r"\d+_(Transcript\.csv|(OpenFace2|BoAW|BoVW|CNN_|densenet201|vgg16).*)"     # E-DAIC
 
 # What is known to be wrong with the released corpus: its documentation, and Bailey & Plumbley 2021,
 # whose program (daic_woz_process) corrects the times. A simulated tree has other people under these
 # numbers.
+KNOWN = "recording or transcript are known to be faulty, and are left out as others do."
 FAULTY = ("342", "394", "398", "460")
 SHIFTED = {"318": 34.319917, "321": 3.8379167, "341": 6.1892, "362": 16.8582}      # seconds
 INTERRUPTED = {"373": [395, 428], "444": [286, 387]}                                # seconds
@@ -56,6 +59,10 @@ def open_daic_woz(root, terms=None):
     ValueError
         A table lacks a column.
     """
+    if _extended(root):
+        raise ValueError(f"{root}: holds E-DAIC, the extended corpus of AVEC 2019 (more people, "
+                         "OpenFace 2 instead of CLNF, transcripts by speech recognition), "
+                         "which depnb does not read. Give the folder of DAIC-WOZ.")
     folders, files = _find(root)
     if not folders:
         raise FileNotFoundError(f"{root}: no session found in it or below (folders like 300_P). "
@@ -81,13 +88,21 @@ def open_daic_woz(root, terms=None):
                   needs=("transcript",), terms=terms)
 
 
+def _extended(root):
+    """Whether these are files of E-DAIC, and none of DAIC-WOZ."""
+    names = [path.name for path in below(root)]
+    own = re.compile(r"\d+_(TRANSCRIPT\.csv|CLNF_\w+\.txt)")
+    return (any(re.fullmatch(EXTENDED, name) for name in names)
+            and not any(map(own.fullmatch, names)))
+
+
 def _find(root):
     """Folders of sessions in the root or below, and their files by part; both by session."""
     folders, files = {}, {}
-    for path in sorted([root, *root.rglob("*")]):
+    for path in sorted([root, *below(root)]):
         if (name := re.fullmatch(r"(\d+)_P", path.name)) and path.is_dir():
             folders.setdefault(name[1], path)
-        elif ((name := re.fullmatch(r"(\d+)_(.+)", path.name))
+        elif ((name := re.fullmatch(r"(\d+)_(.+)", path.name)) and path.is_file()
               and path.parent.name == f"{name[1]}_P" and name[2] in PARTS):
             files.setdefault(name[1], {}).setdefault(PARTS[name[2]], path)
     return folders, files
@@ -124,8 +139,9 @@ def _read_tables(root):
     """The split tables -> mapping participant -> list of (split, table, row by column)."""
     listed = {}
     for split, pattern in TABLES.items():
-        for path in sorted(p for p in root.rglob("*.csv")
-                           if re.fullmatch(pattern, p.name, re.IGNORECASE)):
+        for path in below(root):
+            if not re.fullmatch(pattern, path.name, re.IGNORECASE):
+                continue
             for row in _read_table(path):
                 listed.setdefault(row["participant_id"], []).append((split, path.name, row))
     if not listed:
@@ -159,8 +175,7 @@ def _one_session(session, listed, folder, files, real):
         return (f"{listed[0][1]} lists {session}, but there is no folder {session}_P. "
                 "Finish the download.", None, [])
     if real and session in FAULTY:
-        return ("recording or transcript are known to be faulty, "
-                "and are left out as others do.", None, [])
+        return KNOWN, None, []
     if "transcript" not in files:
         return (f"there is no {session}_TRANSCRIPT.csv in {session}_P. "
                 "Copy it again from the corpus.", None, [])

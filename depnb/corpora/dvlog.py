@@ -11,6 +11,7 @@ DynMultiDep took over, does throughout.
 from collections import defaultdict
 
 from depnb.corpora.vlogs import arrays, find_table, open_vlogs, read_rows
+from depnb.files import hidden
 
 COLUMNS = ("index", "label", "duration", "gender", "fold")
 LABELS = {"depression": 1, "normal": 0, "non-depression": 0, "nondepression": 0,
@@ -41,7 +42,7 @@ def open_dvlog(root, terms=None):
     inhabited = {folder for parts in arrays_by_id.values() for paths in parts.values()
                  for p in paths for folder in p.parents}
     folders = {p.name: p for p in table.parent.iterdir()
-               if p.is_dir() and p not in inhabited and not p.name.startswith((".", "__"))}
+               if p.is_dir() and p not in inhabited and not hidden(p.name)}
     return open_vlogs("D-Vlog", root, table, listed, LABELS, arrays_by_id, EXPECTED, folders, terms)
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from filelock import FileLock
 
 from depnb.corpora.simulated import outdated
-from depnb.files import content_hash, made, write_atomically
+from depnb.files import content_hash, made, passed_over, write_atomically
 
 MARKER = "SIMULATED.json"  # in the root of a simulated tree; a tree without it counts as licensed
 GENERATOR = "depnb.simulation"
@@ -34,12 +34,19 @@ DECIDED = ("tn", "fp", "fn", "tp")  # of people too; here a nought is told no mo
 GIVEN = ("params.yaml", "provenance.json", "metrics.json", "SHA256SUMS", "history.csv",
          "checkpoint.safetensors", "scaler.json", "metrics.csv", "metrics_meanstd.csv", "costs.csv")
 # Of a run on a licensed corpus: rows by person, by which a label table could name people.
-IDENTIFYING = ("predictions.csv", "attributions.csv", "weights.csv", "private.log")
-FORMATS = "MP3|MP4|M4A|H264|H265|AVEC2013|AVEC2014"      # of our instructions, not of people
+LOG = "private.log"
+IDENTIFYING = ("predictions.csv", "attributions.csv", "weights.csv", LOG)
+FORMATS = ("MP3|MP4|M4A|H264|H265|AVEC2013|AVEC2014|"    # of our instructions and of tables,
+           "(?:train|dev|test)_split_Depression_AVEC2017")      # not of people
+# What a vlog's arrays are called, once its id has given way.
+ARRAY = r"(?:(?:audio|visual|…)/)?…(?:_acoustic|_visual)?\.npy(?=\.?(?:\s|$))"
 MASKED = (r"(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)", r'"(?:[^"\\]|\\.)*"',            # what is quoted
-          r"(?<![\w.])/\S+/\S*", r"\b[A-Za-z]:\\\S+", r"\S+/\S+\.\w+",           # paths
-          r"\S+\.(?:wav|flac|mp3|ogg|m4a|mp4|avi|mov|mkv|webm|jpe?g|png|bmp|npy|npz|txt)\b",
-          rf"(?<!PHQ-)(?<!UTF-)\b(?!(?:{FORMATS})\b)\w*\d\w*(?:[.,:]\d\w*)*")           # numbers
+          r"(?<![\w.])/\S+/\S*", r"\b[A-Za-z]:\\\S+",                          # paths
+          rf"(?<!\S)(?!{ARRAY})\S+/\S+\.\w+",
+          rf"(?<!\S)(?!{ARRAY})\S+\.(?:wav|flac|mp3|ogg|m4a|mp4|avi|mov|mkv|webm|jpe?g|png|bmp|npy|"
+          r"npz|txt)\b",
+          # numbers, but the ends of class folders
+          rf"(?<!PHQ-)(?<!UTF-)\b(?!(?:{FORMATS})\b)(?!(?<!\S)_[01]\b)\w*\d\w*(?:[.,:]\d\w*)*")
 HERE = secrets.token_bytes(32)      # the key of a process that is given no cache
 
 
@@ -216,11 +223,22 @@ def discreet(error, root, cache=None):
                 else f"{root}: cannot be read ({kind.__name__}).")
     if ours and place.startswith("pattern "):
         sentence = str(error)
+    if (lost := passed_over(root)) and "passed over" not in sentence:
+        sentence += f" Passed over: {few(len(lost))}, the first is {next(iter(lost.values()))}"
     if cache:
-        log = made(cache) / "private.log"
-        write_atomically(log, "".join(traceback.format_exception(error)), private=True)
-        sentence += f" In full, with the names: {log}, which is for your eyes."
+        log, rows = made(cache) / LOG, getattr(error, "problems",
+                                               [("", Path(root, name), told)
+                                                for name, told in lost.items()])
+        write_atomically(log, "".join([*(logged(session or "all", path, told)
+                                         for session, path, told in rows),
+                                       *traceback.format_exception(error)]), private=True)
+        sentence += where(log)
     return (kind if ours else ValueError)(sentence)
+
+
+def where(log):
+    """What to say of a private log after an error."""
+    return f" In full, with the names: {log}, which is for your eyes."
 
 
 def plain(text):

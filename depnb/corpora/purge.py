@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from depnb.corpora import privacy
-from depnb.files import ENTRY, content_hash, located, remembered
+from depnb.files import ENTRY, below, content_hash, located, remembered
 
 # What runs write. Anything else in their folders is not theirs, and stays. The parameters go last:
 # they tell that it is one.
@@ -164,7 +164,7 @@ def source(entry):
 def contents_below(root, memo):
     """Hashes of the files, and of folders that hold files, still there; how many cannot be read."""
     digests, unread = set(), 0
-    for path in (root, *root.rglob("*")) if root.exists() else ():
+    for path in (root, *below(root)) if root.exists() else ():
         try:
             if path.is_file() or (path.is_dir() and any(p.is_file() for p in path.iterdir())):
                 digests.add(content_hash(path, memo, remember=False))

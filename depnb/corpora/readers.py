@@ -16,6 +16,10 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from depnb.files import hidden
+
+VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
+SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 SILENT = 1e-4               # of full scale; a recording that never leaves this band is silent
 LEAD = ["frame", "timestamp", "confidence", "success"]
@@ -69,7 +73,8 @@ def read_frames(path, step=1):
 
 
 def _read_folder(path, step):
-    names = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGES),
+    names = sorted((p for p in path.iterdir()
+                    if p.suffix.lower() in IMAGES and not hidden(p.name)),
                    key=lambda p: [int(t) if t.isdigit() else t for t in re.split(r"(\d+)", p.name)])
     if not names:
         raise VideoError("the folder holds no images; "
@@ -364,6 +369,50 @@ def read_array(path, width=None):
         raise ValueError(f"{wrong} of {array.size} values are NaN or infinite (in float32). "
                          "Extract it again, or leave the vlog out.")
     return array
+
+
+def glance(path):
+    """What is wrong with a file of a corpus, as far as a look at its beginning tells.
+
+    Arrays and transcripts, which are small, are read to their end.
+
+    Parameters
+    ----------
+    path : Path of a file, or of a folder of images
+
+    Returns
+    -------
+    str, a sentence as the readers have it; "" where nothing is wrong
+    """
+    kind = path.suffix.lower()
+    try:
+        if path.is_dir():
+            next(_read_folder(path, 1))
+        elif path.stat().st_size == 0:
+            return "the file is empty. Copy it again from the corpus."
+        elif kind == ".npy":
+            read_array(path)
+        elif path.stem.lower().endswith("transcript"):
+            read_transcript(path)
+        elif kind in VIDEOS:
+            next(read_frames(path))
+        elif kind in SOUNDS:
+            soundfile.info(path)
+        else:
+            with path.open("rb") as file:
+                begins = [cell.strip() for cell in file.readline(4096).decode().lower().split(",")]
+            if not set(LEAD) <= set(begins):
+                return (f"its first line lacks one of {', '.join(LEAD)}. "
+                        "Copy it again from the corpus.")
+    except soundfile.LibsndfileError:
+        return "not a readable recording. Copy it again from the corpus, or convert it to WAV."
+    except UnicodeDecodeError:
+        return "its first line is no text in UTF-8. Copy it again from the corpus."
+    except ValueError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read ({error.strerror}). Check the file and its permissions."
+    return ""
 
 
 @contextmanager

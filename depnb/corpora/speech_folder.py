@@ -15,10 +15,11 @@ from pathlib import Path
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from depnb.corpora.corpus import CLASS, PHQ8, Corpus
-from depnb.corpora.readers import read_cells
+from depnb.corpora import privacy
+from depnb.corpora.corpus import CLASS, PHQ8, Corpus, unusable
+from depnb.corpora.readers import SOUNDS, read_cells
+from depnb.files import below
 
-AUDIO = (".wav", ".flac", ".mp3", ".ogg")
 TABLE = "participants.csv"
 
 
@@ -50,6 +51,12 @@ def open_speech_folder(root, pattern=None, terms=None):
     """
     root = Path(root)
     recordings, problems = _find(root)
+    if not recordings:
+        raise unusable(f"{root}: no recording found ({len(problems)} files left out). "
+                       "Expected folders named like voices_0 (controls) and voices_1 "
+                       "(depressed) that hold WAV, FLAC, MP3 or OGG files.",
+                       [(file, path, f"{file} {sentence}") for file, path, sentence in problems],
+                       terms or privacy.terms(root), kind=FileNotFoundError)
     if pattern:
         people, faults = _by_pattern(pattern, recordings)
     elif (root / TABLE).exists():
@@ -69,13 +76,14 @@ def open_speech_folder(root, pattern=None, terms=None):
                  for file, (path, _) in recordings.items() if stems[path.stem] > 1]
     rows = [{"session": names[file], "score": label, "label": label, "files": {"recording": path}}
             | people[file] for file, (path, label) in recordings.items() if file in people]
-    if len({row["label"] for row in rows}) == 1:
-        raise ValueError(f"{root}: "
-                         f"all {len(rows)} usable recordings are of class {rows[0]['label']}; "
-                         "expected folders of both classes, named like voices_0 and voices_1.")
     problems += [("", root, sentence) for sentence in _contradictions(rows)]
     problems = [(name := names.get(file, file), path, f"{name} {sentence}".strip())
                 for file, path, sentence in problems]
+    if len({row["label"] for row in rows}) == 1:
+        raise unusable(f"{root}: "
+                       f"all {len(rows)} usable recordings are of class {rows[0]['label']}; "
+                       "expected folders of both classes, named like voices_0 and voices_1.",
+                       problems, terms or privacy.terms(root))
     scale = PHQ8 if "phq8_total" in next(iter(people.values()), {}) else CLASS
     for row in rows:
         row["score"] = row.pop("phq8_total", row["score"])
@@ -120,10 +128,10 @@ def split_by_file(corpus):
 def _find(root):
     """All recordings in class folders -> recording -> (path, label); problems."""
     recordings, problems = {}, []
-    for path in sorted(p for p in root.rglob("*") if p.is_file()):
+    for path in (p for p in below(root) if p.is_file()):
         parts = path.relative_to(root).parts
         file, folder = "/".join(parts), parts[0] if len(parts) > 1 else ""
-        is_audio = path.suffix.lower() in AUDIO and not any(part.startswith(".") for part in parts)
+        is_audio = path.suffix.lower() in SOUNDS
         label = re.fullmatch(r".*_([01])", folder)
         if is_audio and label:
             recordings[file] = (path, int(label[1]))
@@ -133,10 +141,6 @@ def _find(root):
         elif label:
             problems.append((file, path, "is no WAV, FLAC, MP3 or OGG file and is not read. "
                                          "Remove or convert it."))
-    if not recordings:
-        raise FileNotFoundError(f"{root}: no recording found ({len(problems)} files left out). "
-                                "Expected folders named like voices_0 (controls) and voices_1 "
-                                "(depressed) that hold WAV, FLAC, MP3 or OGG files.")
     return recordings, problems
 
 

@@ -9,12 +9,13 @@ import io
 
 import numpy as np
 
-from depnb.corpora.corpus import CLASS, GENDERS, Corpus
+from depnb.corpora import privacy
+from depnb.corpora.corpus import CLASS, GENDERS, Corpus, unusable
+from depnb.files import below
 
 MODALITIES = {"acoustic": ("acoustic",), "visual": ("visual",)}
 FOLDS = {"train": "train", "valid": "validation", "test": "test"}
 SPEAKERS = "speakers.csv"
-LINKED = "its folder is a link, and links to folders are not followed. Put the folder itself there."
 
 
 def find_table(root, names):
@@ -26,7 +27,7 @@ def find_table(root, names):
         There is none.
     """
     tables = sorted((len(p.parts), names.index(p.name), p)
-                    for p in root.rglob("*.csv") if p.name in names)
+                    for p in below(root) if p.name in names)
     if not tables:
         raise FileNotFoundError(f"{root}: no {' or '.join(names)} found in it or below. "
                                 "Give the folder that holds the corpus as distributed.")
@@ -34,9 +35,8 @@ def find_table(root, names):
 
 
 def arrays(root):
-    """Paths of all .npy files in the root or below, without what file systems hide."""
-    return [p for p in sorted(root.rglob("*.npy"))
-            if not any(x.startswith((".", "__")) for x in p.relative_to(root).parts)]
+    """Paths of all .npy files in the root or below."""
+    return [p for p in below(root) if p.suffix == ".npy" and p.is_file()]
 
 
 def read_rows(path, needed, positions=()):
@@ -121,8 +121,7 @@ def open_vlogs(name, root, table, listed, labels, arrays_by_id, expected, folder
                        {part: to.format(vlog) for part, to in expected.items()}, table.name)
         path = next((p for paths in files.values() for p in paths), folders.get(vlog, table))
         if fault:
-            linked = vlog in folders and not files and folders[vlog].is_symlink()
-            problems.append((vlog, path, LINKED if linked else fault))
+            problems.append((vlog, path, fault))
             continue
         row, person = listings[0], speaker_rows[0] if speaker_rows else {}
         gender, remarks = row.get("gender", person.get("gender")), []
@@ -139,8 +138,9 @@ def open_vlogs(name, root, table, listed, labels, arrays_by_id, expected, folder
                      "split": FOLDS[row["fold"].lower()], "score": label, "label": label,
                      "files": {part: paths[0] for part, paths in files.items()}})
     if len({row["label"] for row in rows}) == 1:
-        raise ValueError(f"{root}: all {len(rows)} usable vlogs are of class {rows[0]['label']}; "
-                         "expected both. Finish the download.")
+        raise unusable(f"{root}: all {len(rows)} usable vlogs are of class {rows[0]['label']}; "
+                       "expected both. Finish the download.", problems,
+                       terms or privacy.terms(root))
     return Corpus(name, root, CLASS, rows, problems, modalities=MODALITIES,
                   needs=tuple(MODALITIES), terms=terms)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from depnb import corpora
 from depnb.corpora import daic_woz, privacy
 from depnb.features import face, interview, speech, text, vggish
-from depnb.files import content_hash
+from depnb.files import below, hashes_of, passed_over
 
 VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 AUDIO = (".wav", ".flac", ".mp3", ".ogg")
@@ -59,6 +59,7 @@ def main():
         done, problems, files, what = *faces(videos, a), videos, "videos"
     else:
         done, problems, files, what = *voices(recordings, a), recordings, "recordings"
+    problems |= passed_over(a.folder)
     print(f"{len(done)} of {len(files)} {what} in the cache.")
     for line in privacy.report(problems, a.folder, a.cache / "private.log"):
         print(line)
@@ -66,14 +67,12 @@ def main():
 
 def files_below(folder, suffixes):
     """Mapping name, relative to the folder -> path."""
-    return {str(p.relative_to(folder)): p for p in sorted(folder.rglob("*"))
-            if p.suffix.lower() in suffixes}
+    return {str(p.relative_to(folder)): p for p in below(folder) if p.suffix.lower() in suffixes}
 
 
 def remember(files, a):
     """Have the cache remember what it holds of which folder, for `depnb.corpora.purge`."""
-    privacy.derived_from(a.cache, a.folder,
-                         (content_hash(path, a.cache / "hashes") for path in files.values()))
+    privacy.derived_from(a.cache, a.folder, hashes_of(files.values(), a.cache / "hashes"))
 
 
 def faces(videos, a):

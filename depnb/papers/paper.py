@@ -30,7 +30,7 @@ from torch.utils.data import Dataset
 from depnb import corpora
 from depnb.corpora.corpus import PHQ8_ITEMS
 from depnb.corpora.simulated import effect_text
-from depnb.files import located
+from depnb.files import below, located
 from depnb.papers.cards import cards
 from depnb.scores import report, rounded
 from depnb.scores.metrics import classification
@@ -335,7 +335,7 @@ class Paper:
         """Recordings of a file or a folder, for `extract`: mapping name -> path."""
         if source.is_file():
             return {source.name: source}
-        return {str(f.relative_to(source)): f for f in sorted(source.rglob("*"))
+        return {str(f.relative_to(source)): f for f in below(source)
                 if f.suffix.lower() in self.files_end_in}
 
     def expects(self):

@@ -26,8 +26,9 @@ import yaml
 
 from depnb.corpora import privacy
 from depnb.files import (
+    below,
     check_writable,
-    content_hash,
+    hashes_of,
     located,
     made,
     move_aside,
@@ -120,6 +121,8 @@ class Run:
                   f"as {move_aside(self.folder).name}; this one starts anew.")
         self._begin(facts | {"corpus": origin.corpus_facts(corpus),
                              "identifying": origin.identifying(corpus.restricted)}, parameters)
+        if corpus.restricted:           # now: an error on the way would keep the reasons to itself
+            corpus.write_private_log(self.folder)
 
     def stands_on(self, source, cache):
         """Begin to read a file or a folder that is no corpus; the cache remembers that we do."""
@@ -127,8 +130,8 @@ class Run:
         self.restricted = not privacy.simulated(source, Path(cache) / "hashes")
         self._begin(self.provenance | {"identifying": origin.identifying(self.restricted)},
                     self.parameters)
-        files = [p for p in source.rglob("*") if p.is_file()] if source.is_dir() else [source]
-        contents = (content_hash(p, Path(cache) / "hashes") for p in files)
+        files = [p for p in below(source) if p.is_file()] if source.is_dir() else [source]
+        contents = hashes_of(files, Path(cache) / "hashes")
         privacy.derived_from(cache, source, contents, [self.folder])
 
     def _check(self, corpus):

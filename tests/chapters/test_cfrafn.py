@@ -176,18 +176,21 @@ class TestPredict:
         for number, path in enumerate(sorted((voices / "voices_1").iterdir())[:6]):
             shutil.copy(path, mine / ("<img src=x>.wav" if number == 0 else f"anna {number}.wav"))
         (mine / "broken.wav").write_bytes(b"")
+        (mine / "._anna.wav").write_bytes(b"\0\5\x16\7")
+        (mine / "lost.wav").symlink_to("/nowhere.wav")
         parameters = {"paper": "cfrafn", "checkpoint": str(heard[0] / "run"), "input": str(mine),
                       "cache_dir": str(cache), "vggish_weights": "none"}
         page_text = texts(execute(tmp_path / "a", notebook="predict", **parameters))
         assert "all but fewer than five of 7 files used" in page_text
         assert "this notebook names people" not in page_text
         predictions = pd.read_csv(tmp_path / "a/run/predictions.csv")
-        assert len(predictions) == 7
+        assert len(predictions) == 8
         assert (tmp_path / "a/run/predictions.csv").stat().st_mode & 0o777 == 0o600
         assert not re.search(r"anna|<img|broken|file \d", page_text.replace(str(mine), ""))
         assert not any(f"{p:.{digits}f}" in page_text for p in predictions["probability"].dropna()
                        for digits in (3, 4, 6))
         assert "fewer than five: the file is empty" in page_text
+        assert "fewer than five: a link that leads nowhere" in page_text
         assert "broken.wav" in (tmp_path / "a/run/private.log").read_text()
         page_text = texts(execute(tmp_path / "b", notebook="predict", **parameters,
                                   show_names=True))

@@ -162,6 +162,69 @@ class TestFaults:
         assert "203_1_Northwind_video.mp4: truncated." in corpus.problems["problem"].iloc[0]
 
 
+class TestForeign:
+    """What other programs and systems leave beside the corpus's own files."""
+
+    def test_drawn_over_copies_are_not_read(self, copy):
+        """OpenFace writes <video>.avi and <video>.csv, beside it or to the folder processed."""
+        first = licensed(copy).files()
+        for i, path in enumerate(sorted(copy.rglob("*.mp4"))):
+            target = path if i % 2 else copy / "processed" / path.name
+            target.parent.mkdir(exist_ok=True)
+            for suffix in (".avi", ".csv"):
+                target.with_suffix(suffix).write_bytes(b"x")
+        corpus = corpora.open("avec2014", copy)
+        assert corpus.files() == first
+        assert corpus.listing().data.to_numpy().tolist() == [
+            ["all", "24 files have a video's name and are none (.csv); not read."],
+            ["12", "… lies beside the corpus's own MP4 and is not read: OpenFace, for one, draws "
+                   "its points over such copies."]]
+
+    def test_a_copy_alone_is_read_and_listed(self, copy):
+        (video,) = copy.rglob("203_1_Northwind_video.mp4")
+        video.rename(video.with_suffix(".avi"))
+        corpus = corpora.open("avec2014", vouched(copy))
+        assert corpus.files()["203_1/northwind"].suffix == ".avi"
+        assert problem_of(corpus, "203_1") == (
+            "203_1_Northwind_video.avi is read, but is no MP4 as the corpus has them. "
+            "Make sure that nobody drew points over it.")
+
+    def test_companions_of_a_mac_do_not_exist(self, copy):
+        first = licensed(copy).files()
+        for path in [*copy.rglob("*.mp4"), *copy.rglob("*.csv")]:
+            path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+        corpus = corpora.open("avec2014", copy)
+        assert corpus.files() == first
+        assert len(corpus.problems) == 0
+
+    def test_the_other_corpus_is_named(self, tree):
+        with pytest.raises(FileNotFoundError, match=r"no AVEC2013 video .* It holds videos of "
+                                                    "avec2014: give that name"):
+            corpora.open("avec2013", tree)
+
+
+class TestLinks:
+    def test_linked_folders_are_entered(self, copy, tmp_path):
+        first = licensed(copy).sessions
+        for i, folder in enumerate(sorted(copy.rglob("Northwind"))):
+            folder.rename(tmp_path / f"disk{i}")
+            folder.symlink_to(tmp_path / f"disk{i}")
+        corpus = corpora.open("avec2014", copy)
+        assert corpus.sessions.equals(first)
+        assert len(corpus.files()) == 24
+
+    def test_links_to_nowhere_are_listed_and_the_rest_goes_on(self, copy):
+        for name in ("203_1_Northwind_video.mp4", "205_1_Depression.csv"):
+            (path,) = copy.rglob(name)
+            path.unlink()
+            path.symlink_to("/nowhere")
+        corpus = licensed(copy)
+        assert len(corpus) == 11
+        assert len(corpus.files()) == 21
+        assert (corpus.problems["problem"].str.contains("fewer than five files passed over, each "
+                                                        "a link that leads nowhere").sum() == 1)
+
+
 class TestPrivacy:
     """A tree without the marker is licensed: pseudonyms everywhere, real names only in
     private.log.
@@ -184,18 +247,28 @@ class TestPrivacy:
         assert str(label_of(copy, "203_1")) in log
         assert corpus.problems["session"].item() in log
 
+    def test_the_log_is_written_before_an_error(self, copy, tmp_path):
+        (copy / MARKER).unlink()
+        corpus = corpora.open("avec2014", copy, tmp_path / "cache")
+        with pytest.raises(ValueError, match="no usable session is left") as error:
+            corpus.exclude(dict.fromkeys(corpus.files(), "truncated."))
+        assert str(error.value).endswith(f"In full, with the names: {tmp_path}/cache/private.log, "
+                                         "which is for your eyes.")
+        assert "203_1_Northwind_video.mp4" in (tmp_path / "cache/private.log").read_text()
+
     def test_fatal_errors_name_no_session(self, copy):
         unlink(copy, "*_Depression.csv")
         with pytest.raises(ValueError, match="no usable session") as caught:
             licensed(copy)
         assert "_1" not in str(caught.value).replace(str(copy), "")
+        assert "The first: session … has a video but no label" in str(caught.value)
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     """48 participants, six of whom come back; their videos are three frames long."""
     root = simulate("avec2014", tmp_path_factory.mktemp("corpora") / "many", participants=48,
-                    seconds=0.1, size=64)
+                    seconds=0.5, size=64)
     return corpora.open("avec2014", vouched(root))
 
 
@@ -283,6 +356,15 @@ class TestFrameFolder:
         corpus = corpora.open("frame_folder", vouched(root))
         assert sentence in corpus.problems["problem"].item()
         assert len(corpus) >= 5
+
+    def test_companions_of_a_mac_do_not_exist(self, root):
+        for name in ("image/.ipynb_checkpoints", "image/203_1_Northwind"):
+            (root / name).mkdir(exist_ok=True)
+            (root / name / "._1.jpg").write_bytes(b"\0\5\x16\7")
+        corpus = corpora.open("frame_folder", vouched(root))
+        assert len(corpus.problems) == 0
+        assert [round(f.mean(), -1) for f in corpus[corpus.sessions["session"].iloc[0]]
+                .frames("frames")] == [10, 20, 100]
 
     def test_folder_without_row_is_listed(self, root):
         (root / "image/300_1_Freeform").mkdir()

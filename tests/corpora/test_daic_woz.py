@@ -161,6 +161,84 @@ class TestLayout:
             corpora.open("daic_woz", vouched(root))
 
 
+class TestLinks:
+    def test_linked_folders_are_entered_and_a_cycle_ends(self, root, tmp_path_factory):
+        first, elsewhere = licensed(root).sessions, tmp_path_factory.mktemp("disk")
+        for folder in sorted(root.glob("*_P")):
+            shutil.move(folder, elsewhere / folder.name)
+            (root / folder.name).symlink_to(elsewhere / folder.name)
+        (elsewhere / "300_P/back").symlink_to(root)
+        corpus = corpora.open("daic_woz", root)
+        assert corpus.sessions.equals(first)
+        assert len(corpus.files()) == 6 * len(daic_woz.PARTS)
+
+    def test_a_table_that_is_a_link_to_nowhere(self, root):
+        table = root / "dev_split_Depression_AVEC2017.csv"
+        table.unlink()
+        table.symlink_to(root / "nowhere.csv")
+        corpus = licensed(root)
+        assert len(corpus) == 4
+        assert corpus.problems["problem"].str.contains("each a link that leads nowhere").sum() == 1
+
+    def test_tables_that_are_all_links_to_nowhere(self, root, tmp_path_factory):
+        (root / MARKER).unlink()
+        for table in root.glob("*.csv"):
+            table.unlink()
+            table.symlink_to(root / "gone" / table.name)
+        cache = tmp_path_factory.mktemp("cache")
+        with pytest.raises(FileNotFoundError, match=r"no split table found.*Passed over: fewer "
+                                                    r"than five, the first is a link that leads"):
+            corpora.open("daic_woz", root, cache)
+        assert "train_split_Depression_AVEC2017.csv\ta link" in (cache / "private.log").read_text()
+
+    def test_sound_that_is_a_link_to_nowhere(self, root, tmp_path):
+        sound = root / "300_P/300_AUDIO.wav"
+        sound.unlink()
+        sound.symlink_to(root / "nowhere.wav")
+        corpus = licensed(root)
+        assert len(corpus) == 6
+        assert corpus.modalities()["audio"].sum() == 5
+        corpus.write_private_log(tmp_path)
+        assert f"all\t{sound}\t1 files passed over" in (tmp_path / "private.log").read_text()
+
+    def test_tables_that_an_editor_keeps_do_not_count(self, root):
+        first = licensed(root).sessions
+        (root / ".ipynb_checkpoints").mkdir()
+        (root / ".ipynb_checkpoints/train_split_Depression_AVEC2017-checkpoint.csv").write_text(
+            f"{HEADER}\n{a_row(300, 24)}\n")
+        assert corpora.open("daic_woz", root).sessions.equals(first)
+
+
+class TestExtended:
+    """E-DAIC has like folders and tables, and other files."""
+
+    def extend(self, root, number):
+        for name in ("Transcript.csv", "AUDIO.wav", "features/OpenFace2.1.0_Pose_gaze_AUs.csv",
+                     "features/BoAW_openSMILE_2.3.0_MFCC.csv", "features/vgg16.csv"):
+            place, _, last = name.rpartition("/")
+            path = root / f"{number}_P" / place / f"{number}_{last}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("x")
+
+    @pytest.mark.parametrize("marked", [True, False])
+    def test_it_is_refused_by_name(self, root, marked):
+        for number in range(300, 306):
+            shutil.rmtree(root / f"{number}_P")
+            self.extend(root, number)
+        if not marked:
+            (root / MARKER).unlink()
+        with pytest.raises(ValueError, match=r": holds E-DAIC, the extended corpus of AVEC 2019 "
+                                             r"\(.*\), which depnb does not read\. Give the "
+                                             r"folder of DAIC-WOZ\.$"):
+            corpora.open("daic_woz", vouched(root))
+
+    def test_its_folders_beside_daic_woz_are_left_out(self, root):
+        self.extend(root, 600)
+        corpus = licensed(root)
+        assert len(corpus) == 6
+        assert corpus.problems["problem"].str.contains("has no row in a split table").sum() == 1
+
+
 class TestScores:
     """Totals, items, and what contradicts."""
 

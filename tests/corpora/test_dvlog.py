@@ -147,13 +147,54 @@ class TestFaults:
         assert problem_of(corpus, "5") == (f"labels.csv lists it, but {sentence} "
                                            "Finish the download, or remove the row.")
 
-    def test_a_linked_folder_is_not_followed_and_named_as_such(self, root, tmp_path):
-        name = next(p.name for p in sorted(root.iterdir()) if p.is_dir())
-        (root / name).rename(tmp_path / "elsewhere")
-        (root / name).symlink_to(tmp_path / "elsewhere")
-        problems = corpora.open("dvlog", root).problems["problem"]
-        assert problems.str.contains("its folder is a link, "
-                                     "and links to folders are not followed").sum() == 1
+    def test_linked_folders_are_read(self, root, tmp_path):
+        first = opened(root).sessions
+        for folder in [p for p in sorted(root.iterdir()) if p.is_dir()]:
+            folder.rename(tmp_path / folder.name)
+            (root / folder.name).symlink_to(tmp_path / folder.name)
+        corpus = corpora.open("dvlog", root)
+        assert len(corpus) == len(first)
+        arrays, problems = vlog.load(corpus.files(), "dvlog")
+        assert len(arrays) == 18
+        assert not problems
+
+    def test_a_link_to_nowhere_is_listed_and_the_rest_goes_on(self, root):
+        (root / "5/5_visual.npy").unlink()
+        (root / "5/5_visual.npy").symlink_to(root / "nowhere.npy")
+        corpus = corpora.open("dvlog", root)
+        assert len(corpus) == 17
+        problems = corpus.problems["problem"]
+        assert problems.str.startswith("fewer than five files passed over, each a link that leads "
+                                       "nowhere. Put there what").sum() == 1
+        assert problems.str.contains("there is no …/…_visual.npy. Finish").sum() == 1
+
+    @pytest.mark.parametrize(("change", "reasons"), [
+        (lambda text: text.replace("depression", "1").replace("normal", "0"),
+         "its label is …; expected depression or normal (DepMamba's loader counts anything else as "
+         "normal, without a word). Correct labels.csv (18 times)."),
+        (lambda text: re.sub(r"(?m)^(\d+),", r"\1.0,", text),
+         "labels.csv has no row for it, so its label is unknown. Add the row, or remove the files "
+         "(18 times). labels.csv lists it, but there is no …/…_acoustic.npy and no …/…_visual.npy. "
+         "Finish the download, or remove the row (18 times).")])
+    def test_the_reasons_are_told_where_nothing_can_be_used(self, root, tmp_path, change, reasons):
+        """Of a licensed corpus too, without a name; those are in the private log."""
+        (root / MARKER).unlink()
+        (root / "labels.csv").write_text(change((root / "labels.csv").read_text()))
+        with pytest.raises(ValueError, match="no usable session") as caught:
+            corpora.open("dvlog", root, tmp_path / "cache")
+        assert f" left out). The first: {reasons} See 'Your data'" in str(caught.value)
+        rows = (tmp_path / "cache/private.log").read_text().splitlines()
+        assert sum(str(root) in row for row in rows) >= 18
+
+    def test_one_class_alone_tells_the_reasons(self, root, tmp_path):
+        (root / MARKER).unlink()
+        for i in range(1, 18, 2):
+            (root / f"{i}/{i}_visual.npy").unlink()
+        with pytest.raises(ValueError, match="usable vlogs are of class 0") as caught:
+            corpora.open("dvlog", root, tmp_path / "cache")
+        assert ("The first: labels.csv lists it, but there is no …/…_visual.npy. Finish the "
+                "download, or remove the row (9 times).") in str(caught.value)
+        assert "17/17_visual.npy" in (tmp_path / "cache/private.log").read_text()
 
     def test_files_and_folders_without_row(self, root):
         a_vlog(root, "99")

@@ -61,6 +61,18 @@ class TestCorpus:
         assert not problems
         assert {a["visual"].shape for a in arrays.values()} == {(9, 136)}
 
+    def test_the_owners_names_of_folders(self, root):
+        first = opened(root).sessions
+        (root / "audio").rename(root / "Audio_feature")
+        (root / "visual").rename(root / "Video_feature")
+        assert opened(root).sessions.equals(first)
+
+    def test_reasons_keep_what_an_array_is_called(self, root, tmp_path):
+        (root / MARKER).unlink()
+        (root / "audio").rename(root / "sound")
+        with pytest.raises(ValueError, match=r"lists it, but there is no audio/….npy. Finish"):
+            corpora.open("lmvd", root)
+
     @pytest.mark.parametrize("separator", [";", "\t", ", "])
     def test_other_separators(self, root, separator):
         first = opened(root).sessions
@@ -246,6 +258,20 @@ class TestExtract:
         assert capsys.readouterr().out.endswith(f"0 arrays written to {target}, "
                                                 "0 were there already, 5 failed.\n")
         assert [p.name for p in target.iterdir()] == ["private.log"]
+
+    def test_links_and_companions_of_a_mac(self, openface, tmp_path, capsys):
+        folder, text = openface
+        (tmp_path / "disk").mkdir()
+        (tmp_path / "disk/0602.csv").write_text(text)
+        (folder / "normal").symlink_to(tmp_path / "disk")
+        (folder / "normal/._0602.csv").write_bytes(b"\0\5\x16\7")
+        (folder / "lost.csv").symlink_to("/nowhere.csv")
+        assert __main__.main(["extract", str(folder), str(tmp_path / "visual"),
+                              "--workers", "1"]) == 1
+        assert sorted(p.name for p in (tmp_path / "visual").rglob("*.npy")) == [
+            "001_visual.npy", "0602_visual.npy"]
+        assert "fewer than five: a link that leads nowhere." in capsys.readouterr().out
+        assert "lost.csv\ta link that leads" in (tmp_path / "visual/private.log").read_text()
 
     def test_a_target_that_is_a_file(self, openface, tmp_path):
         (tmp_path / "visual").write_text("mine")

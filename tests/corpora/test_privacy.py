@@ -202,6 +202,14 @@ SENTENCES = [
     ("frame_anna.jpg is not a readable image.", ("b",), "… is not a readable image."),
     ("'anna.mp3' is no WAV, FLAC, MP3 or OGG in UTF-8; expected PHQ-8, not x5 or MP34.", ("x",),
      "… is no WAV, FLAC, MP3 or OGG in UTF-8; expected PHQ-8, not … or …."),
+    ("there is no audio/anna.npy and no visual/anna_visual.npy.", ("anna",),
+     "there is no audio/….npy and no visual/…_visual.npy."),
+    ("train_split_Depression_AVEC2017.csv lists 305, and 305_split_AVEC2017.csv.", ("305",),
+     "train_split_Depression_AVEC2017.csv lists …, and …….csv."),
+    ("a_1 lies in no folder whose name ends in _0 or _1, the label; 305_1.", ("b",),
+     "… lies in no folder whose name ends in _0 or _1, the label; …."),
+    ("there is no anna/anna_acoustic.npy, or ….npy/bob.npy.", ("anna",),
+     "there is no …, or …."),
     (r"C:\\data\\anna.wav and anna/b.wav are odd.", ("x",), "… and … are odd.")]
 
 

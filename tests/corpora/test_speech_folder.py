@@ -122,6 +122,58 @@ class TestParticipants:
                                                "unknown. Rename it, or change the pattern.")
 
 
+class TestForeign:
+    """Companions of a Mac, links."""
+
+    def test_what_begins_with_a_dot_does_not_exist(self, root):
+        first = opened(root, pattern=PATTERN).sessions
+        for name in ("voice_0/._301_1.wav", "voice_1/.DS_Store", "__MACOSX/voice_0/301_1.wav"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(b"\0\5\x16\7")
+        corpus = opened(root, pattern=PATTERN)
+        assert corpus.sessions.equals(first)
+        assert len(corpus.problems) == 0
+
+    def test_a_linked_class_folder_is_entered(self, root, tmp_path_factory):
+        first, elsewhere = opened(root, pattern=PATTERN).sessions, tmp_path_factory.mktemp("disk")
+        (root / "voice_1").rename(elsewhere / "voices")
+        (root / "voice_1").symlink_to(elsewhere / "voices")
+        (root / "voice_0/round").symlink_to(root)
+        corpus = corpora.open("speech_folder", root, pattern=PATTERN)
+        assert corpus.sessions["label"].tolist() == first["label"].tolist()
+
+    def test_a_link_to_nowhere_is_listed_with_a_count(self, root):
+        (root / MARKER).unlink()
+        for i in range(6):
+            (root / f"voice_0/40{i}_1.wav").symlink_to(root / "nowhere.wav")
+        corpus = opened(root, pattern=PATTERN)
+        assert len(corpus) == 24
+        assert problem_of(corpus, "all") == ("6 files passed over, each a link that leads nowhere. "
+                                             "Put there what it should lead to, or remove it.")
+
+    def test_no_recording_tells_what_was_left_out(self, root, tmp_path):
+        """As of the Androids corpus, whose folders are HC and PT."""
+        (root / MARKER).unlink()
+        (root / "voice_0").rename(root / "HC")
+        (root / "voice_1").rename(root / "PT")
+        with pytest.raises(FileNotFoundError, match=r"found \(24 files left out\)") as caught:
+            corpora.open("speech_folder", root, tmp_path / "cache")
+        assert "The first: … lies in no folder whose name ends in _0 or _1," in str(caught.value)
+        assert "HC/301_1.wav lies in no" in (tmp_path / "cache/private.log").read_text()
+
+    def test_one_class_alone_tells_what_was_left_out(self, root, tmp_path):
+        (root / MARKER).unlink()
+        write_table(root)
+        for path in (root / "voice_1").glob("*.wav"):
+            path.rename(path.with_suffix(".m4a"))
+        with pytest.raises(ValueError, match="all 12 usable recordings are of class 0") as caught:
+            corpora.open("speech_folder", root, tmp_path / "cache")
+        assert "is no WAV, FLAC, MP3 or OGG file and is not read" in str(caught.value)
+        assert "(12 times)" in str(caught.value)
+        assert not re.search(r"3\d\d_", str(caught.value).replace(str(root), ""))
+        assert "voice_1/312_2.m4a" in (tmp_path / "cache/private.log").read_text()
+
+
 class TestTable:
     """participants.csv that does not fit the recordings."""
 
@@ -200,7 +252,7 @@ class TestFiles:
         assert 300 < len(samples) < 4000            # MP3 has padding
 
     def test_stray_files_are_listed_and_not_read(self, root):
-        strays = ["voice_0/.DS_Store", "voice_0/._301_1.wav", "voice_1/notes.txt"]
+        strays = ["voice_0/301_1.txt", "voice_1/notes.txt"]
         for name in strays:
             (root / name).write_text("x")
         corpus = opened(root, pattern=PATTERN)

@@ -294,13 +294,18 @@ def test_an_unknown_setting_is_refused_before_the_work(tmp_path):
 
 def test_the_command_fills_the_cache(files, tmp_path, monkeypatch, capsys):
     (tmp_path / "broken.ogg").write_bytes(b"")
+    (tmp_path / "._broken.ogg").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "lost.wav").symlink_to("/nowhere.wav")
+    (tmp_path / "round").symlink_to(tmp_path)
     monkeypatch.setattr(sys, "argv", ["features", str(tmp_path), "--cache", str(tmp_path / "cache"),
                                       "--workers", "1", "--weights", "none"])
     command.main()
     told = capsys.readouterr().out
     assert "3 of 4 recordings in the cache." in told
     assert "fewer than five: the file is empty" in told      # the folder is not simulated: no names
+    assert "fewer than five: a link that leads nowhere." in told
     assert "broken.ogg" not in told
+    assert "lost.wav" not in told
     assert "broken.ogg\tthe file is empty" in (tmp_path / "cache/private.log").read_text()
     monkeypatch.setattr(speech, "egemaps", None)
     features, _, _ = speech.extract(files, tmp_path / "cache", **PLAIN)   # what a notebook asks for

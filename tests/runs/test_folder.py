@@ -145,6 +145,14 @@ class TestRun:
         assert again.complete
 
     @pytest.mark.parametrize("restricted", [False, True])
+    def test_what_was_left_out_is_written_before_anything_can_fail(self, tmp_path, restricted):
+        corpus, told = FakeCorpus(restricted), []
+        corpus.write_private_log = told.append
+        run = self.start(tmp_path)
+        run.use(corpus)
+        assert told == [run.folder] * restricted
+
+    @pytest.mark.parametrize("restricted", [False, True])
     def test_rows_by_person_of_a_licensed_corpus_are_the_owners(self, tmp_path, restricted):
         run = self.start(tmp_path)
         run.save("weights.csv", "session\n")    # before it knows the corpus: as if it were licensed

@@ -5,6 +5,7 @@ labels.csv or lmvd_labels.csv  index,label,fold
 audio/<id>.npy                 (T, 128) VGGish
 visual/<id>_visual.npy         (T, 136) 68 landmarks, all x then all y, each row standardised;
                                in sub-folders too
+The owners' own names of the folders, Audio_feature and Video_feature, will do.
 
 Rows of VGGish cover 0.96 s, rows of landmarks a second at 30 frames a second, so pairs of them
 drift apart (issue 10 of Jiaxin-Ye/DepMamba). The corpus has no official split; the one in
@@ -27,12 +28,13 @@ from tqdm import tqdm
 
 from depnb.corpora import privacy
 from depnb.corpora.vlogs import arrays, find_table, open_vlogs, read_rows, standardised
-from depnb.files import settle
+from depnb.files import below, passed_over, settle
 
 COLUMNS = ("index", "label", "fold")
 EXPECTED = {"acoustic": "audio/{0}.npy",
             "visual": "visual/{0}_visual.npy (python -m depnb.corpora.lmvd extract makes it of an "
                       "OpenFace table)"}
+AUDIO, VISUAL = {"audio", "audio_feature"}, {"visual", "video_feature"}     # folders, in any case
 POINTS = [f"{axis}_{i}" for axis in "xy" for i in range(68)]
 STEP = 30                       # frames from one row to the next: a second
 
@@ -65,12 +67,17 @@ def arrays_of(root):
     """Arrays in the root or below, listed in a table or not: mapping id -> part -> paths."""
     arrays_by_id = defaultdict(dict)
     for path in arrays(root):
-        folders = path.relative_to(root).parts[:-1]
-        if path.stem.endswith("_visual") and "visual" in folders:
+        folders = {name.lower() for name in path.relative_to(root).parts[:-1]}
+        if path.stem.endswith("_visual") and folders & VISUAL:
             arrays_by_id[path.stem.removesuffix("_visual")].setdefault("visual", []).append(path)
-        elif "audio" in folders:
+        elif folders & AUDIO:
             arrays_by_id[path.stem].setdefault("acoustic", []).append(path)
     return arrays_by_id
+
+
+def tables_below(source):
+    """Paths of all .csv files in a folder or below."""
+    return [p for p in below(source) if p.suffix == ".csv"]
 
 
 def landmarks(path):
@@ -153,7 +160,7 @@ def extract(source, target, workers=-1, overwrite=False):
     OSError
         Nothing can be written.
     """
-    tables = {str(p.relative_to(source)): p for p in sorted(source.rglob("*.csv"))}
+    tables = {str(p.relative_to(source)): p for p in tables_below(source)}
     targets = {name: target / Path(name).with_name(f"{path.stem}_visual.npy")
                for name, path in tables.items()}
     present = [name for name, array in targets.items() if array.exists() and not overwrite]
@@ -163,6 +170,7 @@ def extract(source, target, workers=-1, overwrite=False):
     outcomes = dict(zip(todo,
                         tqdm(done, "landmarks", len(todo), delay=2, leave=False), strict=True))
     problems = {name: problem for name, (problem, _) in outcomes.items() if problem}
+    problems |= passed_over(source)
     remarks = {name: remark for name, (_, remark) in outcomes.items() if remark}
     return [name for name in todo if name not in problems], present, problems, remarks
 

@@ -18,7 +18,7 @@ def main(arguments=None):
     command.add_argument("--workers", type=int, default=-1, help="processes; -1 uses every core")
     command.add_argument("--overwrite", action="store_true", help="make arrays anew that exist")
     wanted = parser.parse_args(arguments)
-    if not wanted.input.is_dir() or not any(wanted.input.rglob("*.csv")):
+    if not wanted.input.is_dir() or not lmvd.tables_below(wanted.input):
         raise SystemExit(f"{wanted.input}: no folder with OpenFace tables (*.csv). "
                          "Give the one that holds them.")
     try:
