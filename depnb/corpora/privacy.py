@@ -38,7 +38,7 @@ IDENTIFYING = ("predictions.csv", "attributions.csv", "weights.csv", "private.lo
 FORMATS = "MP3|MP4|M4A|H264|H265|AVEC2013|AVEC2014"      # of our instructions, not of people
 MASKED = (r"(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)", r'"(?:[^"\\]|\\.)*"',            # what is quoted
           r"(?<![\w.])/\S+/\S*", r"\b[A-Za-z]:\\\S+", r"\S+/\S+\.\w+",           # paths
-          r"\S+\.(?:wav|flac|mp3|ogg|m4a|mp4|avi|mov|mkv|webm|jpe?g|png|bmp|npy|npz|txt)\b",
+          r"\S+\.(?:wav|flac|mp3|ogg|opus|aiff?|m4a|aac|wma|amr|mp4|m4v|avi|mov|mkv|webm|mpe?g|wmv|3gp|flv|jpe?g|png|bmp|npy|npz|txt)\b",
           rf"(?<!PHQ-)(?<!UTF-)\b(?!(?:{FORMATS})\b)\w*\d\w*(?:[.,:]\d\w*)*")           # numbers
 HERE = secrets.token_bytes(32)      # the key of a process that is given no cache
 

@@ -11,15 +11,14 @@ Videos are worked on where there are any, recordings of speech otherwise, or as 
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 from depnb import corpora
 from depnb.corpora import daic_woz, privacy
+from depnb.corpora.readers import AUDIO, OTHER_MEDIA, VIDEOS
 from depnb.features import face, interview, speech, text, vggish
 from depnb.files import content_hash
-
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
-AUDIO = (".wav", ".flac", ".mp3", ".ogg")
 
 
 def main():
@@ -60,6 +59,11 @@ def main():
     else:
         done, problems, files, what = *voices(recordings, a), recordings, "recordings"
     print(f"{len(done)} of {len(files)} {what} in the cache.")
+    media = files_below(a.folder, (*VIDEOS, *AUDIO, *OTHER_MEDIA)) if what != "interviews" else {}
+    passed = Counter(path.suffix.lower() for name, path in media.items() if name not in files)
+    if passed:
+        print(f"Passed over, as no {what} that are read: "
+              f"{', '.join(f'{count} {suffix}' for suffix, count in sorted(passed.items()))}.")
     for line in privacy.report(problems, a.folder, a.cache / "private.log"):
         print(line)
 
