@@ -294,7 +294,7 @@ def read_transcript(path):
     table.attrs["remarks"] = [f"{count} rows of the transcript {what}."
                               for what, count in told.items() if count]
     for column in ("start", "stop"):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
+        table[column] = pd.to_numeric(table[column].str.replace(",", "."), errors="coerce")
     _check(table[table["speaker"] == "Participant"])
     return table
 

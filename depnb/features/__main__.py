@@ -51,6 +51,11 @@ def main():
     if not a.folder.is_dir():
         parser.error(f"{a.folder}: no such folder. "
                      "Give the folder that holds the videos or recordings.")
+    for option in ("frame_step", "size", "step"):
+        if getattr(a, option) < 1:
+            parser.error(f"--{option.replace('_', '-')} {getattr(a, option)}: expected 1 or more.")
+    if a.workers == 0 or a.workers < -1:
+        parser.error(f"--workers {a.workers}: expected a number of processes, or -1.")
     videos, recordings = files_below(a.folder, VIDEOS), files_below(a.folder, AUDIO)
     if a.modality == "interview":
         done, problems, files, what = *interviews(a), "interviews"

@@ -128,6 +128,10 @@ class TestFaults:
         assert len(corpus) == 17
         assert re.search(sentence, problem_of(corpus, "5"))
 
+    def test_capitals_in_suffixes_do_not_count(self, root):
+        (root / "5/5_visual.npy").rename(root / "5/5_Visual.npy")
+        assert len(opened(root)) == 18
+
     def test_words_for_folds_and_genders(self, root):
         change(root, "5", gender="Female", fold="TRAIN")
         row = opened(root).sessions.set_index("session").loc["5"]

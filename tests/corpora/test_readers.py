@@ -103,6 +103,10 @@ class TestTranscript:
         assert table.attrs["remarks"] == ["1 rows of the transcript have a tab too many or a "
                                           "misspelt speaker and are read as meant."]
 
+    def test_times_may_have_decimal_commas(self, tmp_path):
+        table = self.read(tmp_path, "1,25\t2,5\tParticipant\tfine, thanks")
+        assert table.iloc[0].tolist() == [1.25, 2.5, "Participant", "fine, thanks"]
+
     @pytest.mark.parametrize("speaker", ["", "Wizard", "patient", "??"])
     def test_a_speaker_whom_nobody_knows_is_counted(self, speaker, tmp_path):
         table = self.read(tmp_path, "1\t2\tParticipant\tfine", f"3\t4\t{speaker}\tno")

@@ -314,6 +314,16 @@ def test_an_unknown_setting_is_refused_before_the_work(tmp_path):
         speech.extract({}, tmp_path, silence="some")
 
 
+@pytest.mark.parametrize(("option", "sentence"), [
+    ("--frame-step", "expected 1 or more"), ("--size", "expected 1 or more"),
+    ("--step", "expected 1 or more"), ("--workers", "expected a number of processes, or -1")])
+def test_the_command_refuses_nought_in_a_sentence(option, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["features", str(tmp_path), option, "0"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert f"{option} 0: {sentence}." in capsys.readouterr().err
+
+
 def test_the_command_fills_the_cache(files, tmp_path, monkeypatch, capsys):
     (tmp_path / "broken.ogg").write_bytes(b"")
     for name in ("a.m4a", "b.M4A", "c.amr", "notes.txt"):
