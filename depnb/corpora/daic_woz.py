@@ -32,6 +32,7 @@ TABLES = {"train": r"train_split.*\.csv", "validation": r"dev_split.*\.csv",
 # its documentation, and Bailey & Plumbley 2021, whose program (daic_woz_process) corrects the
 # times. A simulated tree, and any other release, has other people or times under these numbers.
 RELEASE = "avec2017"
+GENDER_CODES = {"0": "female", "1": "male"}
 FAULTY = ("342", "394", "398", "460")
 SHIFTED = {"318": 34.319917, "321": 3.8379167, "341": 6.1892, "362": 16.8582}      # seconds
 INTERRUPTED = {"373": [395, 428], "444": [286, 387]}                                # seconds
@@ -141,7 +142,7 @@ def _read_tables(root):
                            if re.fullmatch(pattern, p.name, re.IGNORECASE)):
             passed = 0
             for row in _read_table(path):
-                person = re.fullmatch(r"(\d+)(?:_P)?", row["participant_id"], re.IGNORECASE)
+                person = re.fullmatch(r"0*(\d+)(?:_P)?", row["participant_id"], re.IGNORECASE)
                 if person:
                     listed.setdefault(person[1], []).append(
                         (split, path.name, row | {"participant_id": person[1]}))
@@ -150,6 +151,9 @@ def _read_tables(root):
                 problems.append(("", path, f"{path.name}: {passed} rows whose Participant_ID is no "
                                            "number, such as 300, are not read (a total at the "
                                            "foot?). Correct or remove them."))
+    if problems and not listed:
+        raise ValueError(f"{problems[0][1]}: has no row whose Participant_ID is a number, such as "
+                         "300. Copy it again.")
     if not listed:
         raise FileNotFoundError(f"{root}: no split table found in it or below. Expected "
                                 "full_test_split.csv and train_split_Depression_AVEC2017.csv, "
@@ -165,6 +169,7 @@ def _read_table(path):
         raise ValueError(f"{path}: lacks Participant_ID or Gender; expected these columns and, "
                          "unless it is test_split_…, PHQ8_Score. Copy it again.")
     table = table.replace(r"^(\d+)[.,]0+$", r"\1", regex=True)
+    table["gender"] = [cell and gender_of(cell, GENDER_CODES)[0] for cell in table["gender"]]
     return table[table["participant_id"] != ""].to_dict("records")
 
 
@@ -195,7 +200,7 @@ def _one_session(session, listed, folder, files, real):
     fault, score, items, remarks = _scores(facts)
     if fault:
         return fault, None, []
-    gender, _ = gender_of(facts.get("gender", ""), {"0": "female", "1": "male"})
+    gender = facts.get("gender", "unknown")
     if gender == "unknown":
         remarks.append("the table gives no gender of 0 (female) or 1 (male); it counts as unknown.")
     for modality, parts in MODALITIES.items():

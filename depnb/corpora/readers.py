@@ -316,8 +316,9 @@ def _without_stray_tabs(line, width, at):
 def decoded(path):
     """The text of a file in UTF-8, UTF-16 or a Western 8-bit encoding, without byte order mark."""
     raw = Path(path).read_bytes()
-    for encoding in ("utf-16",) if raw[:2] in (b"\xff\xfe",
-                                               b"\xfe\xff") else ("utf-8-sig", "cp1252"):
+    marked, wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff"), b"\0" in raw[:2]
+    utf_16 = "utf-16" if marked else "utf-16-be" if raw[:1] == b"\0" else "utf-16-le"
+    for encoding in (utf_16,) if marked or wide else ("utf-8-sig", "cp1252"):
         try:
             return raw.decode(encoding)
         except UnicodeDecodeError:
@@ -357,7 +358,7 @@ def read_cells(path):
     ValueError
         It is empty, no text, or has a row longer than its first; the sentence begins with the path.
     """
-    text = re.sub(r"\A\s*sep=.[^\n]*\n", "", decoded(path), flags=re.IGNORECASE)
+    text = re.sub(r"\A\s*sep=.[^\n]*\n", "", decoded(path).replace("\0", ""), flags=re.IGNORECASE)
     first = next(filter(str.strip, text.splitlines()), "")
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(

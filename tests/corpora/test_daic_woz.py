@@ -188,12 +188,23 @@ class TestNotations:
         assert not problems_of(corpus, "300")
 
     def test_ids_with_a_suffix_and_rows_that_are_no_participant(self, root):
-        rewrite(root, "train", [a_row("300_P", 3), a_row(301, 12), "Total,,15,,,,,,,,,",
+        rewrite(root, "train", [a_row("300_P", 3), a_row("0301", 12), "Total,,15,,,,,,,,,",
                                 "mean,,7.5,,,,,,,,,"])
         corpus = corpora.open("daic_woz", vouched(root))
         assert len(corpus) == 6
         assert ("train_split_Depression_AVEC2017.csv: 2 rows whose Participant_ID is no number, "
                 "such as 300, are not read") in problems_of(corpus, "all")[0]
+
+    def test_genders_of_one_participant_may_be_written_in_two_ways(self, root):
+        table = root / "test_split_Depression_AVEC2017.csv"
+        table.write_text(table.read_text().replace("304,1", "304,male").replace("305,0", "305,F"))
+        assert len(corpora.open("daic_woz", vouched(root))) == 6
+
+    def test_tables_without_a_participant(self, root):
+        for table in root.glob("*.csv"):
+            table.write_text(f"{HEADER}\nTotal,,15,,,,,,,,,\n")
+        with pytest.raises(ValueError, match=r"_AVEC2017\.csv: has no row whose Participant_ID is"):
+            corpora.open("daic_woz", vouched(root))
 
     def test_capitals_in_names_of_folders_and_files_do_not_count(self, root):
         (root / "300_P/300_AUDIO.wav").rename(root / "300_P/300_audio.WAV")

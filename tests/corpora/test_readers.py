@@ -15,6 +15,8 @@ SAVED = {
     "semicolons, decimal commas": TABLE.replace(",", ";").replace(".", ",").encode(),
     "tabs": TABLE.replace(",", "\t").encode(),
     "UTF-16": TABLE.replace(",", "\t").encode("utf-16"),
+    "UTF-16 without mark": TABLE.encode("utf-16-le"),
+    "NULs at the end": TABLE.encode() + b"\0" * 40,
     "sep=": ("\ufeffsep=;\r\n" + TABLE.replace(",", ";")).encode(),
     "empty rows, blanks": ("\n" + TABLE.replace(",", " , ") + ",\n ,\n\n").encode(),
     "trailing commas": TABLE.replace("\n", ",\n").encode(),
