@@ -412,15 +412,15 @@ def spelled_alike(name):
 
 def below(root, name):
     """The path called `name` below `root`, as written or else as the one that is spelled alike."""
-    found = root / name.replace("\\", "/")
-    if found.exists():
-        return found
+    as_written = root / name.replace("\\", "/")
+    if as_written.exists():
+        return as_written
     path = root
     for part in spelled_alike(name).split("/"):
         alike = [p for p in path.iterdir() if spelled_alike(p.name) == part] \
             if path.is_dir() else []
         if len(alike) != 1:
-            return found
+            return as_written
         path = alike[0]
     return path
 

@@ -170,8 +170,8 @@ def _by_table(table, recordings):
             alike[spelling].append(file)
 
     def named(file):
-        found = alike.get(spelled_alike(file), ())
-        return found[0] if len(found) == 1 and file not in recordings else file
+        candidates = alike.get(spelled_alike(file), ())
+        return candidates[0] if len(candidates) == 1 and file not in recordings else file
 
     for name, rows in listed.groupby(listed["file"].map(named), sort=False):
         fact = rows.iloc[0].drop("file").to_dict()

@@ -163,10 +163,10 @@ def signals(transcript, audio=None, keypoints=None, gaze=None, shift=0.0, skip=(
     ValueError
         When the transcript cannot be used.
     """
-    said = read_transcript(transcript)
-    turns, cut = participant_turns(said, shift, skip, windows)
+    written = read_transcript(transcript)
+    turns, cut = participant_turns(written, shift, skip, windows)
     problems, points, good, samples = [], None, None, None
-    remarks = [("transcript", sentence) for sentence in said.attrs["remarks"]]
+    remarks = [("transcript", sentence) for sentence in written.attrs["remarks"]]
     if cut:
         remarks.append(("transcript", f"{cut} turns of the participant overlap the next; "
                         "they end where it begins."))

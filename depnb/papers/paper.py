@@ -344,7 +344,7 @@ class Paper:
         return {str(f.relative_to(source)): f for f in sorted(source.rglob("*"))
                 if f.suffix.lower() in self.files_end_in}
 
-    def given(self, name):
+    def recordings_and_rest(self, name):
         """Recordings of a file or folder, by name, and sound and video that no recording is made
         of, each with a sentence -> two mappings.
 

@@ -136,13 +136,13 @@ class TestVideo:
         assert cv2.VideoCapture(str(webm)).get(cv2.CAP_PROP_FRAME_COUNT) < 0
         assert sum(1 for _ in readers.read_frames(webm)) == 41
 
-    @pytest.mark.parametrize(("there", "promised", "whole"),
+    @pytest.mark.parametrize(("decodable", "promised", "complete"),
                              [(40, 41, True), (39, 41, True), (38, 41, False), (980, 1000, True),
                               (979, 1000, False)])
-    def test_a_frame_or_two_too_few_is_not_truncated(self, there, promised, whole, tmp_path,
-                                                     monkeypatch):
+    def test_a_frame_or_two_too_few_is_not_truncated(self, decodable, promised, complete,
+                                                     tmp_path, monkeypatch):
         class Video:
-            left = there
+            left = decodable
 
             def __init__(self, path):
                 pass
@@ -165,8 +165,8 @@ class TestVideo:
 
         monkeypatch.setattr(cv2, "VideoCapture", Video)
         (tmp_path / "v.mp4").write_text("x")
-        if whole:
-            assert sum(1 for _ in readers.read_frames(tmp_path / "v.mp4")) == there
+        if complete:
+            assert sum(1 for _ in readers.read_frames(tmp_path / "v.mp4")) == decodable
         else:
-            with pytest.raises(readers.VideoError, match=f"truncated: {there} of {promised}"):
+            with pytest.raises(readers.VideoError, match=f"truncated: {decodable} of {promised}"):
                 list(readers.read_frames(tmp_path / "v.mp4"))

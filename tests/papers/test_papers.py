@@ -352,7 +352,7 @@ class TestMeasures:
             [0, state["shift"], 63])
 
 
-class TestGiven:
+class TestRecordingsAndRest:
     """What the prediction notebook is given, and what of it is passed over."""
 
     @pytest.fixture
@@ -363,7 +363,7 @@ class TestGiven:
         return tmp_path
 
     def test_other_media_are_named(self, folder, models):
-        files, passed = models["cfrafn"].paper.given(str(folder))
+        files, passed = models["cfrafn"].paper.recordings_and_rest(str(folder))
         assert list(files) == ["a.wav"]
         assert list(passed) == ["b.m4a", "d.amr", "deeper/c.MP4"]
         assert passed["b.m4a"].startswith("passed over: no file ending in .wav, .flac")
@@ -371,7 +371,7 @@ class TestGiven:
     def test_sound_beside_its_video_is_not_passed_over(self, folder, models):
         (folder / "deeper/c.wav").touch()
         (folder / "e.m4v").touch()
-        files, passed = models["dynmultidep"].paper.given(str(folder))
+        files, passed = models["dynmultidep"].paper.recordings_and_rest(str(folder))
         assert set(files) == {"deeper/c.MP4", "e.m4v"}
         assert list(passed) == ["a.wav", "b.m4a", "d.amr"]
 
@@ -383,4 +383,4 @@ class TestGiven:
     def test_nothing_to_predict_is_said(self, folder, models, name, sentence):
         (folder / "empty").mkdir()
         with pytest.raises(FileNotFoundError, match=re.escape(sentence)):
-            models["cfrafn"].paper.given(str(folder / name) if name else "")
+            models["cfrafn"].paper.recordings_and_rest(str(folder / name) if name else "")
