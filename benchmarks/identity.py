@@ -71,12 +71,12 @@ def main():
         for name, sign in signs.items()} for epoch, some in wide.groupby("epoch")])
     print(result.to_string(index=False))
     if asked.save:
-        kept = [2**power for power in range(20) if 2**power < asked.epochs] + [asked.epochs]
+        saved = [2**power for power in range(20) if 2**power < asked.epochs] + [asked.epochs]
         told = {"paper": asked.paper, "participants": asked.participants,
                 "repetitions": asked.repetitions, "effect": 0, "simulator": VERSION,
                 "commit": git_state()["commit"], "machine": runs.hardware("cpu")["device"],
                 "date": date.today().isoformat()}
-        write_atomically(asked.save, result[result["epoch"].isin(kept)].to_csv(index=False))
+        write_atomically(asked.save, result[result["epoch"].isin(saved)].to_csv(index=False))
         write_atomically(asked.save.with_suffix(".yaml"), yaml.safe_dump(told, sort_keys=False))
 
 

@@ -201,5 +201,5 @@ def test_processes_share_the_tests_by_file(request):
 def test_a_process_that_joblib_replaces_does_not_hang_the_tests():
     """loky warns of it in the thread that all results come through; an error would end that."""
     source = inspect.getsource(process_executor)
-    said = re.search(r'warnings\.warn\(\s+((?:"[^"]+"\s+)+),?', source.replace('",', '"'))[1]
-    warnings.warn("".join(re.findall(r'"([^"]+)"', said)), UserWarning, stacklevel=1)
+    message = re.search(r'warnings\.warn\(\s+((?:"[^"]+"\s+)+),?', source.replace('",', '"'))[1]
+    warnings.warn("".join(re.findall(r'"([^"]+)"', message)), UserWarning, stacklevel=1)

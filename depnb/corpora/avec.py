@@ -10,19 +10,18 @@ The archives may be unpacked side by side or into each other: files are found by
 folder.
 """
 
+import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
-import pandas as pd
-
-from depnb.corpora.corpus import BDI2, SPLITS, Corpus
-from depnb.corpora.readers import VIDEOS
+from depnb.corpora.corpus import BDI2, SPLIT_WORDS, SPLITS, Corpus
+from depnb.corpora.readers import VIDEOS, decoded, number, read_columns
 from depnb.files import below, hidden
 
 VIDEO_NAMES = {"avec2014": r"(\d+_\d+)_(Northwind|Freeform)_video\.\w+",
                "avec2013": r"(\d+_\d+)_(cut_combined)\.\w+"}
-PARTS = {"Northwind": "northwind", "Freeform": "freeform", "cut_combined": "interview"}
+PARTS = {"northwind": "northwind", "freeform": "freeform", "cut_combined": "interview"}
 SPLIT_FOLDERS = {"train": "train", "devel": "validation", "dev": "validation", "test": "test"}
 
 
@@ -41,15 +40,15 @@ def open_avec(name, root, terms=None):
         There is no video.
     """
     root = Path(root)
-    pattern = re.compile(VIDEO_NAMES[name])
+    pattern = re.compile(VIDEO_NAMES[name], re.IGNORECASE)
     videos, labels, others, problems = defaultdict(list), defaultdict(list), [], []
     for path in below(root):
         if match := pattern.fullmatch(path.name):
             if path.suffix.lower() in VIDEOS and path.is_file():
-                videos[match[1]].append((PARTS[match[2]], path))
+                videos[match[1]].append((PARTS[match[2].lower()], path))
             else:
                 others.append(path)
-        elif match := re.fullmatch(r"(\d+_\d+)_Depression\.csv", path.name):
+        elif match := re.fullmatch(r"(\d+_\d+)_Depression\.csv", path.name, re.IGNORECASE):
             labels[match[1]].append(path)
     if not videos:
         example = "203_1_Northwind_video.mp4" if name == "avec2014" else "203_1_cut_combined.mp4"
@@ -83,9 +82,11 @@ def open_avec(name, root, terms=None):
 def open_frame_folder(root, terms=None):
     """Folders of aligned face images with a `label.csv`, as the STA-DRN repository expects.
 
-    A `split` column is used where there is one; otherwise the rows are train, validation and test
-    by thirds, as in the authors' scripts. The digits before the first underscore of a folder's name
-    are the participant.
+    A `split` column is used where there is one (train; validation, val, valid or dev; test);
+    otherwise the rows are train, validation and test by thirds, as in the authors' scripts. The
+    digits before the first underscore of a folder's name are the participant. A folder is found
+    however its accents, capitals and slashes are written; folders of one name, as of two tasks,
+    are sessions apart.
 
     Returns
     -------
@@ -102,34 +103,44 @@ def open_frame_folder(root, terms=None):
     if table is None:
         raise FileNotFoundError(f"{root}: no label.csv. Expected a table with the columns "
                                 "path,label beside the frame folders.")
-    listed = pd.read_csv(table, dtype=str)
+    listed = read_columns(table)
     if not {"path", "label"} <= set(listed.columns):
         raise ValueError(f"{table}: lacks {' and '.join({'path', 'label'} - set(listed.columns))}; "
                          "expected the columns path,label. Add the header.")
-    if "split" not in listed:
+    places = listed["path"].map(lambda path: below(root, path))
+    listed = listed.assign(place=places)[listed["path"] != ""]
+    own_split = "split" in listed
+    if not own_split:
         listed["split"] = [SPLITS[min(3 * i // len(listed), 2)] for i in range(len(listed))]
-    rows, problems = [], []
-    for path, group in listed.groupby("path", sort=False):
-        session = Path(path).name.removesuffix("_aligned")
-        folder = root / path
+    rows, problems, names = [], [], _session_names(set(listed["place"]), root)
+    if len(places) > len(listed):
+        problems.append(("", table, f"{table.name}: {len(places) - len(listed)} rows without a "
+                                    "path are not read. Complete or remove them."))
+    for folder, group in listed.groupby("place", sort=False):
+        session = names[folder]
         try:
-            if group["label"].nunique(dropna=False) > 1:
+            if group["label"].nunique() > 1:
                 raise Fault(table, f"{table.name}: {len(group)} rows for {session} with different "
                                    "labels. Keep one.")
             score = parse_score(group["label"].iloc[0], table, f"{table.name}: label of {session}")
             if not folder.is_dir():
                 raise Fault(folder, f"{table.name} lists {session}, but there is no such folder. "
                                     "Extract its frames, or remove the row.")
+            split = SPLIT_WORDS.get(group["split"].iloc[0].lower())
+            if not split or (own_split and group["split"].nunique() > 1):
+                raise Fault(table, f"{table.name}: the split of {session} is "
+                                   f"{' and '.join(map(repr, group['split'].unique()))}; expected "
+                                   "train, validation or test. Correct the file.")
         except Fault as fault:
             problems.append((session, fault.path, str(fault)))
             continue
         if len(group) > 1:
             problems.append((session, table, f"{table.name}: {len(group)} equal rows for "
                                              f"{session}; read once. Remove the others."))
-        number = re.match(r"(\d+)_", session)
-        rows.append({"session": session, "participant": number[1] if number else session,
-                     "split": group["split"].iloc[0], "score": score, "files": {"frames": folder}})
-    known = {root / path for path in listed["path"]}
+        person = re.match(r"(\d+)_", folder.name)
+        rows.append({"session": session, "participant": person[1] if person else session,
+                     "split": split, "score": score, "files": {"frames": folder}})
+    known = set(listed["place"])
     beside = {folder.parent for folder in known if folder.is_dir() and folder.parent != root}
     for folder in sorted(p for b in beside for p in b.iterdir()
                           if p.is_dir() and not hidden(p.name) and p not in known):
@@ -137,6 +148,14 @@ def open_frame_folder(root, terms=None):
                          f"the folder {folder.name} has no row in {table.name}. "
                          "Add path and label, or remove the folder."))
     return Corpus("frame_folder", root, BDI2, rows, problems, aligned=True, terms=terms)
+
+
+def _session_names(folders, root):
+    """What to call each folder: its own name, or its path where another one has that name."""
+    names = {folder: folder.name.removesuffix("_aligned") for folder in folders}
+    times = Counter(names.values())
+    return {folder: name if times[name] == 1 else ":".join(folder.parts[len(root.parts):])
+            for folder, name in names.items()}
 
 
 class Fault(ValueError):
@@ -155,11 +174,10 @@ def parse_score(text, path, what):
     Fault
         It is no number from 0 to 63.
     """
-    try:
-        score = float(text)
-    except (TypeError, ValueError):
+    score = number(text)
+    if math.isnan(score):
         raise Fault(path, f"{what} is {str(text)[:20]!r}; expected a number from 0 to 63. "
-                          "Correct the file.") from None
+                          "Correct the file.")
     if not BDI2.low <= score <= BDI2.high:
         raise Fault(path,
                     f"{what} is {score:g}; a BDI-II total lies between 0 and 63. Correct the file.")
@@ -179,10 +197,10 @@ def _one_score(session, paths, root):
 
 def _text(path):
     try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "no text in UTF-8"
-        raise Fault(path, f"{path.name} cannot be read ({why}). Copy it again.") from None
+        return decoded(path).strip('"\',;\0 \t\r\n')
+    except OSError as error:
+        raise Fault(path, f"{path.name} cannot be read ({error.strerror}). "
+                          "Copy it again.") from None
 
 
 def _of_the_corpus(videos):

@@ -1,10 +1,12 @@
 """What every corpus looks like: sessions, their files, splits that never cut a participant."""
 
 import hashlib
+import re
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,11 @@ from depnb.corpora import privacy, readers
 from depnb.files import content_hash, passed_over, write_atomically
 
 SPLITS = ("train", "validation", "test")
-GENDERS = {"female": "female", "male": "male", "f": "female", "m": "male"}
+GENDERS = {"female": "female", "male": "male", "f": "female", "m": "male",
+           "woman": "female", "man": "male", "w": "female"}
+SPLIT_WORDS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
+               "validation": "validation", "dev": "validation", "devel": "validation",
+               "development": "validation", "test": "test", "testing": "test"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,20 @@ CLASS = Scale("class", 0, 1, 1)     # no score, only two groups
 
 class Leak(ValueError):
     """A participant stands on both sides of a split."""
+
+
+def gender_of(text, codes=MappingProxyType({})):
+    """female, male or unknown from what a table says, and a remark where that is neither.
+
+    Parameters
+    ----------
+    text : str
+    codes : mapping number -> female or male, as the corpus has them
+    """
+    word = re.sub(r"[.,]0+$", "", text.strip().lower())
+    gender = GENDERS.get(word) or codes.get(word, "unknown")
+    return gender, ("" if gender != "unknown" or word == "unknown" else
+                    f"its gender is {text[:20]!r}; expected m or f. It counts as unknown.")
 
 
 class Corpus:
@@ -293,6 +313,36 @@ class Corpus:
         return ", ".join(f"{part} {self.few(count)}"
                          for part, count in split.value_counts().items())
 
+    def check_parts(self, split, protocol="clean", both=False):
+        """Refuse a split of which a part lacks what a run needs of it.
+
+        Parameters
+        ----------
+        split : Series by session
+            Sessions left out since do not count.
+        protocol : str
+            as_published needs no validation part.
+        both : bool
+            Whether training and test part need both classes.
+
+        Raises
+        ------
+        ValueError
+            A part has no session, or one class only.
+        """
+        labels = self.sessions.set_index("session").assign(part=split).groupby("part")["label"]
+        kinds = labels.nunique()
+        empty = [part for part in SPLITS
+                 if part not in kinds and (protocol == "clean" or part != "validation")]
+        alone = [part for part in ("train", "test") if both and kinds.get(part) == 1]
+        if empty:
+            raise ValueError(f"{self.name}: no usable session in {' and '.join(empty)}. Complete "
+                             "the corpus and its tables, or choose another fold.")
+        if alone:
+            raise ValueError(f"{self.name}: the part {' and the part '.join(alone)} has sessions "
+                             "of one class only, so that nothing can be told apart. Complete the "
+                             "corpus, or choose another fold.")
+
     def check_groups(self, split, classes=True):
         """Refuse a split whose parts are too small to tell anything about.
 
@@ -441,8 +491,12 @@ class Corpus:
                                else (lambda row: "any"))["participant"].nunique()
         if people.min() < k:
             which = f" of class {people.idxmin()}" if self.by_label else ""
-            raise ValueError(f"{people.min()} participants{which} cannot fill {k} folds. "
-                             "Choose fewer folds.")
+            of_each = " of each class" if self.by_label else ""
+            official = (", or set fold to -1, the official split"
+                        if table["split"].isin(SPLITS).any() else "")
+            raise ValueError(f"{people.min()} participants{which} cannot fill {k} folds; "
+                             f"expected {k} at least{of_each}. Add recordings of others"
+                             f"{official}.")
         rank = table["score"].rank(method="first")
         bins = (table["label"] if self.by_label
                 else pd.qcut(rank, min(5, len(table) // k), labels=False))

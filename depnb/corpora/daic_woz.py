@@ -12,11 +12,12 @@ their names, whatever their case and with PHQ or PHQ8; empty rows are skipped.
 import re
 
 import numpy as np
-import pandas as pd
+import soundfile
 
 from depnb.corpora import privacy
-from depnb.corpora.corpus import PHQ8, PHQ8_ITEMS, Corpus
-from depnb.corpora.readers import read_cells
+from depnb.corpora.corpus import PHQ8, PHQ8_ITEMS, Corpus, gender_of
+from depnb.corpora.readers import number as number_of
+from depnb.corpora.readers import read_columns, read_transcript
 from depnb.files import below
 
 ITEMS = [f"phq8_{name}" for name in PHQ8_ITEMS]
@@ -24,14 +25,17 @@ PARTS = {"AUDIO.wav": "audio", "TRANSCRIPT.csv": "transcript", "CLNF_features3D.
          "CLNF_features.txt": "keypoints_2d", "CLNF_gaze.txt": "gaze", "CLNF_pose.txt": "pose",
          "CLNF_AUs.txt": "action_units"}
 MODALITIES = {"visual": ("keypoints", "gaze"), "audio": ("audio",), "text": ("transcript",)}
+NAMES = {name.lower(): part for name, part in PARTS.items()}
 TABLES = {"train": r"train_split.*\.csv", "validation": r"dev_split.*\.csv",
           "test": r"(full_)?test_split.*\.csv"}
 EXTENDED = r"\d+_(Transcript\.csv|(OpenFace2|BoAW|BoVW|CNN_|densenet201|vgg16).*)"     # E-DAIC
 
-# What is known to be wrong with the released corpus: its documentation, and Bailey & Plumbley 2021,
-# whose program (daic_woz_process) corrects the times. A simulated tree has other people under these
-# numbers.
+# What is known to be wrong with the corpus as released in 2016 and 2017, which names its tables so:
+# its documentation, and Bailey & Plumbley 2021, whose program (daic_woz_process) corrects the
+# times. A simulated tree, and any other release, has other people or times under these numbers.
 KNOWN = "recording or transcript are known to be faulty, and are left out as others do."
+RELEASE = "avec2017"
+GENDER_CODES = {"0": "female", "1": "male"}
 FAULTY = ("342", "394", "398", "460")
 SHIFTED = {"318": 34.319917, "321": 3.8379167, "341": 6.1892, "362": 16.8582}      # seconds
 INTERRUPTED = {"373": [395, 428], "444": [286, 387]}                                # seconds
@@ -67,9 +71,16 @@ def open_daic_woz(root, terms=None):
     if not folders:
         raise FileNotFoundError(f"{root}: no session found in it or below (folders like 300_P). "
                                 "Give the folder that holds the unpacked archives.")
-    listed, rows, problems = _read_tables(root), [], []
-    terms = terms or privacy.terms(root)
-    real = terms.truth is None
+    listed, problems = _read_tables(root)
+    rows, terms = [], terms or privacy.terms(root)
+    real = terms.truth is None and any(RELEASE in table.lower() for rows_of in listed.values()
+                                       for _, table, _ in rows_of)
+    odd = folders.keys() & {*FAULTY, *SHIFTED, *INTERRUPTED, *NOTES}
+    if terms.truth is None and not real and odd:
+        problems.append(("", root,
+                         f"{len(odd)} sessions have numbers that are in the errata of the release "
+                         "whose tables are named …_AVEC2017.csv. No table here is, so no time is "
+                         "moved and none is left out. Name the tables so if it is that release."))
     for session in sorted(listed.keys() | folders.keys(),
                           key=lambda name: (int(name) if name.isdecimal() else 0, name)):
         path, session_files = folders.get(session, root), files.get(session, {})
@@ -100,11 +111,11 @@ def _find(root):
     """Folders of sessions in the root or below, and their files by part; both by session."""
     folders, files = {}, {}
     for path in sorted([root, *below(root)]):
-        if (name := re.fullmatch(r"(\d+)_P", path.name)) and path.is_dir():
+        if (name := re.fullmatch(r"(\d+)_P", path.name.upper())) and path.is_dir():
             folders.setdefault(name[1], path)
         elif ((name := re.fullmatch(r"(\d+)_(.+)", path.name)) and path.is_file()
-              and path.parent.name == f"{name[1]}_P" and name[2] in PARTS):
-            files.setdefault(name[1], {}).setdefault(PARTS[name[2]], path)
+              and path.parent.name.upper() == f"{name[1]}_P" and name[2].lower() in NAMES):
+            files.setdefault(name[1], {}).setdefault(NAMES[name[2].lower()], path)
     return folders, files
 
 
@@ -136,33 +147,45 @@ def interviews(corpus):
 
 
 def _read_tables(root):
-    """The split tables -> mapping participant -> list of (split, table, row by column)."""
-    listed = {}
+    """The split tables -> mapping participant -> list of (split, table, row by column); problems.
+
+    A participant is a number, 320 or 320_P; other rows, as totals at the foot, are not read.
+    """
+    listed, problems = {}, []
     for split, pattern in TABLES.items():
         for path in below(root):
             if not re.fullmatch(pattern, path.name, re.IGNORECASE):
                 continue
+            passed = 0
             for row in _read_table(path):
-                listed.setdefault(row["participant_id"], []).append((split, path.name, row))
+                person = re.fullmatch(r"0*(\d+)(?:_P)?", row["participant_id"], re.IGNORECASE)
+                if person:
+                    listed.setdefault(person[1], []).append(
+                        (split, path.name, row | {"participant_id": person[1]}))
+                passed += not person
+            if passed:
+                problems.append(("", path, f"{path.name}: {passed} rows whose Participant_ID is no "
+                                           "number, such as 300, are not read (a total at the "
+                                           "foot?). Correct or remove them."))
+    if problems and not listed:
+        raise ValueError(f"{problems[0][1]}: has no row whose Participant_ID is a number, such as "
+                         "300. Copy it again.")
     if not listed:
         raise FileNotFoundError(f"{root}: no split table found in it or below. Expected "
                                 "full_test_split.csv and train_split_Depression_AVEC2017.csv, "
                                 "dev_split_Depression_AVEC2017.csv.")
-    return listed
+    return listed, problems
 
 
 def _read_table(path):
     """Rows of one table as dicts; columns in lower case, phq8_ for phq_, empty rows skipped."""
-    try:
-        table = read_cells(path)
-    except ValueError as error:
-        raise ValueError(f"{path}: cannot be read as comma-separated values "
-                         f"({type(error).__name__}). Copy it again.") from None
+    table = read_columns(path)
     table.columns = [re.sub(r"^phq_", "phq8_", re.sub(r"\W", "", c).lower()) for c in table]
     if not {"participant_id", "gender"} <= set(table):
         raise ValueError(f"{path}: lacks Participant_ID or Gender; expected these columns and, "
                          "unless it is test_split_…, PHQ8_Score. Copy it again.")
-    table["participant_id"] = table["participant_id"].str.removesuffix(".0")
+    table = table.replace(r"^(\d+)[.,]0+$", r"\1", regex=True)
+    table["gender"] = [cell and gender_of(cell, GENDER_CODES)[0] for cell in table["gender"]]
     return table[table["participant_id"] != ""].to_dict("records")
 
 
@@ -192,7 +215,7 @@ def _one_session(session, listed, folder, files, real):
     fault, score, items, remarks = _scores(facts)
     if fault:
         return fault, None, []
-    gender = {"0": "female", "1": "male"}.get(facts.get("gender"), "unknown")
+    gender = facts.get("gender", "unknown")
     if gender == "unknown":
         remarks.append("the table gives no gender of 0 (female) or 1 (male); it counts as unknown.")
     for modality, parts in MODALITIES.items():
@@ -204,20 +227,35 @@ def _one_session(session, listed, folder, files, real):
     row = {"session": session, "participant": session, "gender": gender, "split": splits.pop(),
            "score": score, **dict(zip(ITEMS, items, strict=True))}
     if real:
-        row["timing"] = {"shift": SHIFTED.get(session, 0.0),
-                         "skip": [INTERRUPTED[session]] if session in INTERRUPTED else []}
+        row["timing"], corrections = _timing(session, files)
         remarks += [f"{NOTES[session]}."] if session in NOTES else []
-        remarks += ["the transcript's times are shifted to fit the "
-                    "recording."] if session in SHIFTED else []
-        remarks += ["an interruption of the interview is "
-                    "skipped."] if session in INTERRUPTED else []
+        remarks += corrections
     return "", row, remarks
+
+
+def _timing(session, files):
+    """What the errata say of a session's times, where its recording is long enough; remarks."""
+    shift, skip = SHIFTED.get(session, 0.0), INTERRUPTED.get(session)
+    if not shift and not skip:
+        return {"shift": 0.0, "skip": []}, []
+    try:
+        length = soundfile.info(files["audio"]).duration
+        end = skip[1] if skip else read_transcript(files["transcript"])["stop"].max() + shift
+    except (KeyError, ValueError, OSError, soundfile.LibsndfileError):
+        length, end = 0.0, 0.0                      # nothing to compare with: as the errata say
+    if end > length + 2:
+        return {"shift": 0.0, "skip": []}, [
+            "the errata of the release would move or skip times beyond the end of its recording, "
+            "so it is another one: none is applied. Check the session."]
+    return {"shift": shift, "skip": [skip] if skip else []}, [
+        "an interruption of the interview is skipped." if skip
+        else "the transcript's times are shifted to fit the recording."]
 
 
 def _scores(facts):
     """PHQ-8 of a participant -> fault or "", total, eight items (NaN: unknown), remarks."""
     def number(column):
-        return pd.to_numeric(facts.get(column, ""), errors="coerce")
+        return number_of(facts.get(column, ""))
 
     remarks, total, binary = [], number("phq8_score"), number("phq8_binary")
     if np.isnan(total):

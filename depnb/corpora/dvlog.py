@@ -51,6 +51,6 @@ def arrays_of(root):
     arrays_by_id = defaultdict(dict)
     for path in arrays(root):
         vlog, _, part = path.stem.rpartition("_")
-        if part in EXPECTED:
-            arrays_by_id[vlog].setdefault(part, []).append(path)
+        if part.lower() in EXPECTED:
+            arrays_by_id[vlog].setdefault(part.lower(), []).append(path)
     return arrays_by_id

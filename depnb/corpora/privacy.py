@@ -43,8 +43,8 @@ ARRAY = r"(?:(?:audio|visual|…)/)?…(?:_acoustic|_visual)?\.npy(?=\.?(?:\s|$)
 MASKED = (r"(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)", r'"(?:[^"\\]|\\.)*"',            # what is quoted
           r"(?<![\w.])/\S+/\S*", r"\b[A-Za-z]:\\\S+",                          # paths
           rf"(?<!\S)(?!{ARRAY})\S+/\S+\.\w+",
-          rf"(?<!\S)(?!{ARRAY})\S+\.(?:wav|flac|mp3|ogg|m4a|mp4|avi|mov|mkv|webm|jpe?g|png|bmp|npy|"
-          r"npz|txt)\b",
+          rf"(?<!\S)(?!{ARRAY})\S+\.(?:wav|flac|mp3|ogg|opus|aiff?|m4a|aac|wma|amr|mp4|m4v|avi|mov|mkv|"
+          r"webm|mpe?g|wmv|3gp|flv|jpe?g|png|bmp|npy|npz|txt)\b",
           # numbers, but the ends of class folders
           rf"(?<!PHQ-)(?<!UTF-)\b(?!(?:{FORMATS})\b)(?!(?<!\S)_[01]\b)\w*\d\w*(?:[.,:]\d\w*)*")
 HERE = secrets.token_bytes(32)      # the key of a process that is given no cache

@@ -3,9 +3,13 @@
 An error says what was expected and what to do, not where the file lies.
 """
 
+import csv
+import difflib
 import functools
+import io
 import os
 import re
+import unicodedata
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +22,10 @@ import soundfile
 
 from depnb.files import hidden
 
-VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
-SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
+VIDEOS = (".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm")
+AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
+# not read, but named where they are passed over
+OTHER_MEDIA = (".m4a", ".aac", ".wma", ".amr", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv", ".ts")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 SILENT = 1e-4               # of full scale; a recording that never leaves this band is silent
 LEAD = ["frame", "timestamp", "confidence", "success"]
@@ -27,6 +33,7 @@ KEYPOINTS = [f"{axis}{i}" for axis in "XYZ" for i in range(68)]
 GAZE = [f"{axis}_{eye}" for eye in ("0", "1", "h0", "h1") for axis in "xyz"]
 NOT_NUMBERS = ["-1.#IND", "1.#IND", "-1.#QNAN", "1.#QNAN", "-1.#INF", "1.#INF", "-nan(ind)",
                "-nan", "nan"]
+SPEAKERS = ("participant", "ellie")
 COLUMNS = {"start_time": "start", "stop_time": "stop", "speaker": "speaker", "value": "value"}
 
 
@@ -55,7 +62,8 @@ def read_frames(path, step=1):
     with quiet_stderr():
         video = cv2.VideoCapture(str(path))
         promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
-        if promised <= 0:
+        # a stream written without knowing its length promises nothing
+        if not video.isOpened() or promised == 0:
             raise VideoError("not a readable video (truncated, or not a video at all). "
                              "Copy it again from the corpus.")
         count = 0
@@ -67,7 +75,10 @@ def read_frames(path, step=1):
                 yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
             count += 1
         video.release()
-    if count < 0.98 * promised:         # some encoders overstate the count by a frame or two
+    if count == 0:
+        raise VideoError("not a readable video: no frame of it can be decoded. "
+                         "Copy it again from the corpus.")
+    if count < min(0.98 * promised, promised - 2):  # some encoders overstate it by a frame or two
         raise VideoError(f"truncated: {count} of {promised} frames can be decoded. "
                          "Copy it again from the corpus.")
 
@@ -246,12 +257,14 @@ def read_transcript(path):
     """A transcript, one row a turn, as written.
 
     Tab-separated start_time, stop_time, speaker, value in UTF-8, UTF-16 or a Western 8-bit
-    encoding.
+    encoding. Rows with a tab too many, and speakers with a letter wrong, are read as they are
+    meant.
 
     Returns
     -------
     DataFrame
-        start, stop (seconds), speaker, value.
+        start, stop (seconds), speaker, value; `attrs["remarks"]`, sentences on such rows and on
+        those of which nobody knows who speaks.
 
     Raises
     ------
@@ -259,7 +272,7 @@ def read_transcript(path):
         It is empty, otherwise separated or lacks a column; no turn is the participant's; or one of
         theirs has no times, negative ones, or stops before it starts.
     """
-    lines = [line for line in re.split(r"\r\n?|\n", _decode(path)) if line.strip()]
+    lines = [line for line in re.split(r"\r\n?|\n", decoded(path)) if line.strip()]
     if not lines:
         raise ValueError("the transcript is empty. Copy it again from the corpus.")
     header = [c.strip().lower() for c in lines[0].split("\t")]
@@ -269,20 +282,46 @@ def read_transcript(path):
                 else f"lacks the column {' and '.join(missing)}")
         raise ValueError(f"the transcript {what}; expected start_time, stop_time, "
                          "speaker and value, separated by tabs. Copy it again from the corpus.")
+    at = header.index("speaker")
     cells = [(line.split("\t", len(header) - 1) + [""] * len(header))[:len(header)]
              for line in lines[1:]]
-    table = pd.DataFrame(cells, columns=header, dtype=str)[list(COLUMNS)].rename(columns=COLUMNS)
-    table["speaker"] = table["speaker"].str.strip().str.capitalize()
+    meant = [row if _speaker(row[at]) else _without_stray_tabs(line, len(header), at) or row
+             for row, line in zip(cells, lines[1:], strict=True)]
+    table = pd.DataFrame(meant, columns=header, dtype=str)[list(COLUMNS)].rename(columns=COLUMNS)
+    speakers = table["speaker"].map(_speaker)
+    mended = [as_written[at].strip().lower() != speaker
+              for as_written, speaker in zip(cells, speakers, strict=True) if speaker]
+    table["speaker"] = speakers.where(speakers != "", table["speaker"].str.strip()).str.capitalize()
+    told = {"have a tab too many or a misspelt speaker and are read as meant": sum(mended),
+            "name neither Participant nor Ellie and are passed over": (speakers == "").sum()}
+    table.attrs["remarks"] = [f"{count} rows of the transcript {what}."
+                              for what, count in told.items() if count]
     for column in ("start", "stop"):
-        table[column] = pd.to_numeric(table[column], errors="coerce")
+        table[column] = pd.to_numeric(table[column].str.replace(",", "."), errors="coerce")
     _check(table[table["speaker"] == "Participant"])
     return table
 
 
-def _decode(path):
+def _speaker(text):
+    """participant or ellie, also with a letter wrong; "" for anybody else."""
+    word = re.sub(r"[^a-z]", "", text.lower())
+    return word if word in SPEAKERS else next(
+        iter(difflib.get_close_matches(word, SPEAKERS, 1, 0.8)), "")
+
+
+def _without_stray_tabs(line, width, at):
+    """Cells of a row where runs of tabs count as one; None where nobody speaks then either."""
+    cells = re.split(r"\t+", line.strip("\t"), maxsplit=width - 1)
+    cells += [""] * (width - len(cells))
+    return cells if _speaker(cells[at]) else None
+
+
+def decoded(path):
+    """The text of a file in UTF-8, UTF-16 or a Western 8-bit encoding, without byte order mark."""
     raw = Path(path).read_bytes()
-    for encoding in ("utf-16",) if raw[:2] in (b"\xff\xfe",
-                                               b"\xfe\xff") else ("utf-8-sig", "cp1252"):
+    marked, wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff"), b"\0" in raw[:2]
+    utf_16 = "utf-16" if marked else "utf-16-be" if raw[:1] == b"\0" else "utf-16-le"
+    for encoding in (utf_16,) if marked or wide else ("utf-8-sig", "cp1252"):
         try:
             return raw.decode(encoding)
         except UnicodeDecodeError:
@@ -306,18 +345,87 @@ def _check(turns):
 
 
 def read_cells(path):
-    """A comma-separated table of texts in UTF-8, blanks around cells dropped.
+    """A table of texts as people save it.
+
+    UTF-8, UTF-16 or a Western 8-bit encoding; cells separated by comma, semicolon or tab, as the
+    first line or Excel's line `sep=` says. Blanks around cells and empty rows are dropped, short
+    rows filled.
+
+    Returns
+    -------
+    list of list of str
+        The rows, the first one as the others; at least one, all as long as the first.
 
     Raises
     ------
     ValueError
-        It is empty, no UTF-8, or has rows of unequal length.
+        It is empty, no text, or has a row longer than its first; the sentence begins with the path.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", pd.errors.ParserWarning)        # rows that end in a comma
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig",
-                            index_col=False)
-    return table.apply(lambda column: column.str.strip())
+    text = re.sub(r"\A\s*sep=.[^\n]*\n", "", decoded(path).replace("\0", ""), flags=re.IGNORECASE)
+    first = next(filter(str.strip, text.splitlines()), "")
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(
+            io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))]
+    except csv.Error:
+        raise ValueError(f"{path}: is no table of texts. Copy it again, or save it as CSV.") \
+            from None
+    rows = [row for row in rows if any(row)]
+    if not rows:
+        raise ValueError(f"{path}: is empty; expected a table. Copy it again.")
+    width = len(rows[0])
+    for number, row in enumerate(rows, 1):
+        if any(row[width:]):
+            raise ValueError(f"{path}: row {number} has {len(row)} cells, the first has {width} "
+                             "(a decimal comma, or a text without quotes?). Correct the row.")
+    return [(row + [""] * width)[:width] for row in rows]
+
+
+def read_columns(path):
+    """`read_cells` under the names of its first row, in lower case -> DataFrame of str.
+
+    Raises
+    ------
+    ValueError
+        As `read_cells`, or a name stands there twice.
+    """
+    header, *rows = read_cells(path)
+    names = [name.lower() for name in header]
+    twice = {name for name in names if name and names.count(name) > 1}
+    if twice:
+        raise ValueError(f"{path}: has the column {' and '.join(sorted(twice))} more than once. "
+                         "Keep one.")
+    return pd.DataFrame(rows, columns=names, dtype=str)[[name for name in names if name]]
+
+
+def number(text):
+    """A number as people write it, with a point or a comma -> float, NaN for any other text."""
+    text = str(text).strip()
+    return float(pd.to_numeric(text.replace(",", ".") if "." not in text else text,
+                               errors="coerce"))
+
+
+def spelled_alike(name):
+    """A path below a folder, alike for all its spellings: accents, capitals, slashes, a dot before.
+
+    str -> str, to be compared, not opened
+    """
+    name = unicodedata.normalize("NFC", str(name).strip().replace("\\", "/")).casefold()
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
+
+
+def below(root, name):
+    """The path called `name` below `root`, as written or else as the one that is spelled alike."""
+    as_written = root / name.replace("\\", "/")
+    if as_written.exists():
+        return as_written
+    path = root
+    for part in spelled_alike(name).split("/"):
+        alike = [p for p in path.iterdir() if spelled_alike(p.name) == part] \
+            if path.is_dir() else []
+        if len(alike) != 1:
+            return as_written
+        path = alike[0]
+    return path
 
 
 def read_array(path, width=None):
@@ -396,7 +504,7 @@ def glance(path):
             read_transcript(path)
         elif kind in VIDEOS:
             next(read_frames(path))
-        elif kind in SOUNDS:
+        elif kind in AUDIO:
             soundfile.info(path)
         else:
             with path.open("rb") as file:

@@ -16,8 +16,8 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from depnb.corpora import privacy
-from depnb.corpora.corpus import CLASS, PHQ8, Corpus, unusable
-from depnb.corpora.readers import SOUNDS, read_cells
+from depnb.corpora.corpus import CLASS, PHQ8, Corpus, gender_of, unusable
+from depnb.corpora.readers import AUDIO, number, read_columns, spelled_alike
 from depnb.files import below
 
 TABLE = "participants.csv"
@@ -131,7 +131,7 @@ def _find(root):
     for path in (p for p in below(root) if p.is_file()):
         parts = path.relative_to(root).parts
         file, folder = "/".join(parts), parts[0] if len(parts) > 1 else ""
-        is_audio = path.suffix.lower() in SOUNDS
+        is_audio = path.suffix.lower() in AUDIO
         label = re.fullmatch(r".*_([01])", folder)
         if is_audio and label:
             recordings[file] = (path, int(label[1]))
@@ -164,31 +164,37 @@ def _by_pattern(pattern, recordings):
 
 def _by_table(table, recordings):
     """Participants, gender and scores from participants.csv -> recording -> facts; problems."""
-    try:
-        listed = read_cells(table)
-    except ValueError as error:
-        raise ValueError(f"{table}: cannot be read as comma-separated values in UTF-8 "
-                         f"({type(error).__name__}). Copy it again, or save it so.") from None
+    listed = read_columns(table)
     if not {"file", "participant"} <= set(listed.columns):
         raise ValueError(f"{table}: lacks the column file or participant; expected "
                          "file,participant and optionally gender,phq8_total. Add the header.")
     listed = listed[[c for c in ("file", "participant", "gender", "phq8_total") if c in listed]]
-    copies = Counter(path.name for path, _ in recordings.values())
-    known = {path.name: file for file, (path, _) in recordings.items() if copies[path.name] == 1}
-    people, problems = {}, []
-    for name, rows in listed.groupby(listed["file"].str.replace("\\", "/")
-                                     .map(lambda f: known.get(f, f)), sort=False):
+    alike, people, problems = defaultdict(list), {}, []
+    for file, (path, _) in recordings.items():
+        for spelling in {spelled_alike(file), spelled_alike(path.name)}:
+            alike[spelling].append(file)
+
+    def named(file):
+        candidates = alike.get(spelled_alike(file), ())
+        return candidates[0] if len(candidates) == 1 and file not in recordings else file
+
+    for name, rows in listed.groupby(listed["file"].map(named), sort=False):
         fact = rows.iloc[0].drop("file").to_dict()
         if name not in recordings:
-            fault = ("more than one such recording. Write it with its folder." if copies[name]
+            fault = ("more than one such recording. Write it with its folder."
+                     if spelled_alike(name) in alike
                      else "no such recording. Add it, or remove the row.")
             problems.append((name or "a row without file", table,
                              f"is listed in {TABLE}, but there is {fault}"))
         elif fault := _fault(fact, rows):
             problems.append((name, recordings[name][0], f"{fault}. Correct {TABLE}."))
         else:
-            people[name] = fact | ({"phq8_total": float(fact["phq8_total"])}
-                                   if "phq8_total" in fact else {})
+            if "phq8_total" in fact:
+                fact["phq8_total"] = number(fact["phq8_total"])
+            if "gender" in fact:
+                fact["gender"], remark = gender_of(fact["gender"])
+                problems += [(name, table, remark)] if remark else []
+            people[name] = fact
             if len(rows) > 1:
                 problems.append((name, table, f"has {len(rows)} equal rows in {TABLE}; read once. "
                                               "Remove the others."))
@@ -205,7 +211,7 @@ def _fault(fact, rows):
         return f"has {len(rows)} rows that differ; expected one"
     if not fact["participant"]:
         return "has a row without participant"
-    score = pd.to_numeric(fact.get("phq8_total", "0"), errors="coerce")
+    score = number(fact.get("phq8_total", "0"))
     if not PHQ8.low <= score <= PHQ8.high:
         return (f"has the phq8_total {fact['phq8_total'][:20]!r}; "
                 f"expected a number from {PHQ8.low} to {PHQ8.high}")

@@ -4,17 +4,14 @@ Neither corpus tells who speaks. speakers.csv beside the table is our addition: 
 optionally gender, one row a vlog. Without it every vlog counts as its own speaker.
 """
 
-import csv
-import io
-
 import numpy as np
 
 from depnb.corpora import privacy
-from depnb.corpora.corpus import CLASS, GENDERS, Corpus, unusable
+from depnb.corpora.corpus import CLASS, SPLIT_WORDS, Corpus, gender_of, unusable
+from depnb.corpora.readers import read_cells
 from depnb.files import below
 
 MODALITIES = {"acoustic": ("acoustic",), "visual": ("visual",)}
-FOLDS = {"train": "train", "valid": "validation", "test": "test"}
 SPEAKERS = "speakers.csv"
 
 
@@ -42,8 +39,6 @@ def arrays(root):
 def read_rows(path, needed, positions=()):
     """Rows of a table, a dict each by lower-case column.
 
-    Cells are separated by comma, semicolon or tab; blanks around them are dropped.
-
     Parameters
     ----------
     path : Path
@@ -57,19 +52,13 @@ def read_rows(path, needed, positions=()):
     """
     expected = f"expected {','.join(positions or needed)}"
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        separator = max(",;\t", key=text.partition("\n")[0].count)
-        rows = [[cell.strip() for cell in row]
-                for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator)]
-    except (UnicodeDecodeError, csv.Error):
-        raise ValueError(f"{path}: is no text in UTF-8; {expected}, separated by commas. "
-                         "Copy it again.") from None
-    rows = [row for row in rows if any(row)]
-    if not rows:
-        raise ValueError(f"{path}: is empty; {expected}. Copy it again.")
+        rows = read_cells(path)
+    except ValueError as error:
+        raise ValueError(str(error).replace("expected a table", expected)) from None
     names, body = [cell.lower() for cell in rows[0]], rows[1:]
     if not set(needed) <= set(names):
-        if positions and len(rows[0]) >= len(positions) and rows[0][len(positions) - 1] in FOLDS:
+        if (positions and len(names) >= len(positions)
+            and names[len(positions) - 1] in SPLIT_WORDS):
             names, body = positions, rows
         elif set(names) & {*needed, *positions}:
             lacking = ", ".join(name for name in needed if name not in names)
@@ -124,18 +113,17 @@ def open_vlogs(name, root, table, listed, labels, arrays_by_id, expected, folder
             problems.append((vlog, path, fault))
             continue
         row, person = listings[0], speaker_rows[0] if speaker_rows else {}
-        gender, remarks = row.get("gender", person.get("gender")), []
+        gender, remark = gender_of(row.get("gender", person.get("gender", "unknown")))
+        remarks = [remark] if remark else []
         if len(listings) > 1:
             remarks.append(f"has several equal rows in {table.name}; read once. Remove the others.")
-        if gender is not None and gender.lower() not in GENDERS:
-            remarks.append(f"its gender is {gender!r}; expected m or f. It counts as unknown.")
         if speakers and not person:
             remarks.append(f"has no row in {SPEAKERS}: it counts as a speaker of its own. Add one.")
         problems += [(vlog, path, sentence) for sentence in remarks]
         label = labels[row["label"].lower()]
         rows.append({"session": vlog, "participant": person.get("speaker", f"vlog {vlog}"),
-                     "gender": GENDERS.get((gender or "").lower(), "unknown"),
-                     "split": FOLDS[row["fold"].lower()], "score": label, "label": label,
+                     "gender": gender,
+                     "split": SPLIT_WORDS[row["fold"].lower()], "score": label, "label": label,
                      "files": {part: paths[0] for part, paths in files.items()}})
     if len({row["label"] for row in rows}) == 1:
         raise unusable(f"{root}: all {len(rows)} usable vlogs are of class {rows[0]['label']}; "
@@ -164,7 +152,7 @@ def _fault(listings, files, speaker_rows, labels, expected, table):
                   if "normal" in labels else "")
         return (f"its label is {listings[0]['label'][:20]!r}; "
                 f"expected {' or '.join(list(labels)[:2])}{silent}. Correct {table}.")
-    if listings[0]["fold"].lower() not in FOLDS:
+    if listings[0]["fold"].lower() not in SPLIT_WORDS:
         return (f"its fold is {listings[0]['fold'][:20]!r}; expected train, valid or test. "
                 f"Correct {table}.")
     if any(row != speaker_rows[0]

@@ -11,15 +11,14 @@ Videos are worked on where there are any, recordings of speech otherwise, or as 
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 from depnb import corpora
 from depnb.corpora import daic_woz, privacy
+from depnb.corpora.readers import AUDIO, OTHER_MEDIA, VIDEOS
 from depnb.features import face, interview, speech, text, vggish
 from depnb.files import below, hashes_of, passed_over
-
-VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm")
-AUDIO = (".wav", ".flac", ".mp3", ".ogg")
 
 
 def main():
@@ -52,6 +51,11 @@ def main():
     if not a.folder.is_dir():
         parser.error(f"{a.folder}: no such folder. "
                      "Give the folder that holds the videos or recordings.")
+    for option in ("frame_step", "size", "step"):
+        if getattr(a, option) < 1:
+            parser.error(f"--{option.replace('_', '-')} {getattr(a, option)}: expected 1 or more.")
+    if a.workers == 0 or a.workers < -1:
+        parser.error(f"--workers {a.workers}: expected a number of processes, or -1.")
     videos, recordings = files_below(a.folder, VIDEOS), files_below(a.folder, AUDIO)
     if a.modality == "interview":
         done, problems, files, what = *interviews(a), "interviews"
@@ -61,6 +65,11 @@ def main():
         done, problems, files, what = *voices(recordings, a), recordings, "recordings"
     problems |= passed_over(a.folder)
     print(f"{len(done)} of {len(files)} {what} in the cache.")
+    media = files_below(a.folder, (*VIDEOS, *AUDIO, *OTHER_MEDIA)) if what != "interviews" else {}
+    passed = Counter(path.suffix.lower() for name, path in media.items() if name not in files)
+    if passed:
+        print(f"Passed over, as no {what} that are read: "
+              f"{', '.join(f'{count} {suffix}' for suffix, count in sorted(passed.items()))}.")
     for line in privacy.report(problems, a.folder, a.cache / "private.log"):
         print(line)
 

@@ -163,8 +163,10 @@ def signals(transcript, audio=None, keypoints=None, gaze=None, shift=0.0, skip=(
     ValueError
         When the transcript cannot be used.
     """
-    turns, cut = participant_turns(read_transcript(transcript), shift, skip, windows)
-    problems, remarks, points, good, samples = [], [], None, None, None
+    written = read_transcript(transcript)
+    turns, cut = participant_turns(written, shift, skip, windows)
+    problems, points, good, samples = [], None, None, None
+    remarks = [("transcript", sentence) for sentence in written.attrs["remarks"]]
     if cut:
         remarks.append(("transcript", f"{cut} turns of the participant overlap the next; "
                         "they end where it begins."))
@@ -201,7 +203,7 @@ def signals(transcript, audio=None, keypoints=None, gaze=None, shift=0.0, skip=(
                   "problems": _rows(problems), "remarks": _rows(remarks)}
 
 
-signals.version = 1
+signals.version = 2
 
 
 def _spans(times, ends, windows):

@@ -11,6 +11,7 @@ import zlib
 
 import librosa
 import numpy as np
+import soundfile
 
 from depnb.corpora.readers import AudioError, check_sound, read_audio
 from depnb.features import store, vggish
@@ -163,11 +164,12 @@ def recordings(paths, augmentation, seed, mono, target_rate, normalise, silence,
             samples, rate = read_audio(path, mono=False)
             steps = preprocess(samples, rate, mono, target_rate, normalise, silence)
             used, used_rate = list(steps.values())[-1]
-            _check_length(len(used), used_rate, augmentation)
+            _check_length(len(used), used_rate, augmentation,
+                          0 if silence == "keep" else len(samples) / rate)
             made = versions(used, used_rate, augmentation, seed).values()
             results.append({"egemaps": np.stack([egemaps(v, used_rate) for v in made]),
                             "seconds": np.array([len(samples) / rate, len(used) / used_rate]),
-                            "clipped": np.mean(np.abs(samples) >= CLIPPED[0])})
+                            "clipped": clipped(samples, path)})
             log_mel[i] = [vggish.examples(v, used_rate) for v in made]
         except (ValueError, OSError) as problem:
             results.append(problem)
@@ -186,20 +188,32 @@ def recordings(paths, augmentation, seed, mono, target_rate, normalise, silence,
     return results
 
 
-recordings.version, recordings.batch = 1, 8
+recordings.version, recordings.batch = 2, 8
 
 
-def _check_length(samples, rate, augmentation):
+def clipped(samples, path):
+    """Share of samples at full scale; none of a file of floats that goes beyond it."""
+    levels = np.abs(samples)
+    try:
+        floats = soundfile.info(path).subtype in ("FLOAT", "DOUBLE")
+    except soundfile.LibsndfileError:
+        floats = False
+    return np.mean(levels >= CLIPPED[0]) if not floats or levels.max() <= 1 else np.float64(0)
+
+
+def _check_length(samples, rate, augmentation, before=0):
     """Every version must give two VGGish examples: with one, the released code lost the VGGish row
-    and kept the other.
+    and kept the other. before: seconds that were recorded, 0 where no silence was removed.
     """
     parts = 1 if augmentation == "none" else 2              # halves, and twice as fast
     needed, seconds = parts * vggish.SHORTEST / vggish.RATE, samples / rate
     if samples // parts * vggish.RATE / rate < vggish.SHORTEST:
-        without = " Set augmentation to none, " if parts == 2 else " Set silence to keep, "
+        helps = [word for word, would in (("augmentation none", seconds >= needed / parts < needed),
+                                          ("silence keep", before >= needed)) if would]
+        would = f" A run with {' or '.join(helps)} would take it." if helps else ""
         raise AudioError(f"{seconds:.2f} s of sound after preprocessing; expected {needed:.2f} s, "
                          f"so that {'every version' if parts == 2 else 'the recording'} gives two "
-                         f"VGGish examples.{without}or leave the recording out.")
+                         f"VGGish examples.{would} Record longer, or leave the recording out.")
 
 
 def extract(files, cache, workers=-1, augmentation="none", seed=42, weights="auto",

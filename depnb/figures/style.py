@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from depnb.corpora.simulated import effect_text
+
 # Okabe and Ito's colours, which the colour-blind tell apart, and a grey.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 PALETTE = (BLUE, ORANGE, GREEN, PURPLE, GREY, "#56B4E9", "#E69F00")
@@ -33,7 +35,7 @@ def corpus_label(corpus):
     if corpus.restricted:
         return f"{corpus.name}, licensed corpus"
     a = corpus.truth["arguments"]
-    return f"simulated {corpus.name}, effect {a['effect']:g}"
+    return f"simulated {corpus.name}, effect {effect_text(a['effect'])}"
 
 
 def at_ends(table, value="value", low="low", high="high"):

@@ -119,6 +119,10 @@ class Paper(paper.Paper):
         """More training interviews, in the other voice (gender_balance)."""
         p = self.p
         if p.gender_balance:
+            if not training["gender"].isin(["female", "male"]).any():
+                raise ValueError(f"parameter gender_balance: {corpus.name} tells the gender of no "
+                                 "training participant, so there is nothing to balance. Correct "
+                                 "the tables, or set it to False.")
             sessions = {s: files for s, files in self.files(corpus).items()
                         if s in set(training["session"])}
             arrays |= interview.other_gender(
@@ -147,6 +151,11 @@ class Paper(paper.Paper):
         units = super().features(corpus, split)
         units.facts["known"] = known_items(corpus)
         if split is not None:               # a session may be too short for a window
+            train = units.table[units.table["split"] == "train"]
+            if not train[paper.ITEMS].notna().all(axis=1).any():
+                raise ValueError(f"{corpus.name}: no training participant has item scores, and "
+                                 "those are what is trained. Complete the tables, or choose "
+                                 "another fold.")
             cut = units.table[units.table["split"] != ""].drop_duplicates("session")
             corpus.check_groups(cut.set_index("session")["split"])
         return units

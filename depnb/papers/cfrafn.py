@@ -10,6 +10,7 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from pydantic import Field, field_validator
 
+from depnb.corpora.readers import AUDIO
 from depnb.corpora.speech_folder import split_by_file
 from depnb.features import damage, importance, speech, store
 from depnb.files import located
@@ -70,7 +71,7 @@ class Paper(paper.Binary):
     pieces = MappingProxyType({"egemaps": (1,)})
     optimiser = "adamw"                 # as released
     together = None                     # all recordings at once
-    files_end_in = (".wav", ".flac", ".mp3", ".ogg")
+    files_end_in = AUDIO
 
     def options(self):
         return {"pattern": self.p.pattern} if self.p.pattern else {}

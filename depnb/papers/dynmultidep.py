@@ -11,6 +11,7 @@ from lightning_fabric.utilities import move_data_to_device
 from scipy.ndimage import uniform_filter1d
 
 from depnb.corpora import dvlog, lmvd, privacy, vlogs
+from depnb.corpora.readers import VIDEOS
 from depnb.features import damage, store, vggish, vlog, vlog_extract
 from depnb.files import located
 from depnb.models import dynmultidep
@@ -76,7 +77,7 @@ class Paper(paper.Binary):
 
     name, shows, Parameters = "dynmultidep", "vlog", Parameters
     pieces = MappingProxyType({"audio": (10, 25), "visual": (10, 136)})
-    files_end_in = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+    files_end_in = VIDEOS
 
     def extract(self, files, hurt=None):
         arrays, problems = vlog.load(files, self.p.corpus)

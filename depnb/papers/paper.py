@@ -16,6 +16,7 @@ import functools
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
@@ -29,6 +30,7 @@ from torch.utils.data import Dataset
 
 from depnb import corpora
 from depnb.corpora.corpus import PHQ8_ITEMS
+from depnb.corpora.readers import AUDIO, OTHER_MEDIA, VIDEOS
 from depnb.corpora.simulated import effect_text
 from depnb.files import below, located
 from depnb.papers.cards import cards
@@ -190,13 +192,17 @@ class Paper:
         split : Series by session; training recordings may be augmented, and of a licensed corpus
             no part may be of few people
         """
+        task = self.card.task
+        if split is not None:
+            corpus.check_parts(split, self.p.protocol, both=task == "binary")
         arrays, problems, remarks = self.extract(self.files(corpus))
         corpus.exclude(problems)
         if split is not None:
             known = corpus.recordings().assign(split=lambda t: t["session"].map(split))
             faults = self.augment(corpus, arrays, known[known["split"] == "train"])
             corpus.exclude(faults)
-            corpus.check_groups(split, classes=self.card.task != "severity")
+            corpus.check_parts(split, self.p.protocol, both=task == "binary")
+            corpus.check_groups(split, classes=task != "severity")
             remarks = {name: sentence for name, sentence in remarks.items() if name not in faults}
         corpus.note(remarks)
         units = self.units(arrays, corpus.recordings())
@@ -337,6 +343,32 @@ class Paper:
             return {source.name: source}
         return {str(f.relative_to(source)): f for f in below(source)
                 if f.suffix.lower() in self.files_end_in}
+
+    def recordings_and_rest(self, name):
+        """Recordings of a file or folder, by name, and sound and video that no recording is made
+        of, each with a sentence -> two mappings.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is nothing of that name, or no recording in it.
+        """
+        source = located(name)
+        if not name or not source.exists():
+            raise FileNotFoundError(f"input {name!r}: no such file or folder. Give a "
+                                    f"{self.expects()}, or a folder of them.")
+        files = self.recordings_in(source)
+        taken = {path.with_suffix("") for paths in files.values() if paths
+                 for path in (paths.values() if isinstance(paths, dict) else [paths])
+                 if isinstance(path, Path)}
+        passed = {str(f.relative_to(source)): f"passed over: no {self.expects()}. Convert it."
+                  for f in below(source) if f.suffix.lower() in (*VIDEOS, *AUDIO, *OTHER_MEDIA)
+                  and f.with_suffix("") not in taken}
+        if not files:
+            other = f", but {len(passed)} of other kinds. Convert them" if passed else ""
+            raise FileNotFoundError(f"input {name!r}: no {self.expects()} there"
+                                    f"{other or '. Give one, or a folder'}.")
+        return files, passed
 
     def expects(self):
         """What `recordings_in` looks for, in words."""

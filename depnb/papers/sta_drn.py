@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from depnb.corpora.corpus import BDI2
+from depnb.corpora.readers import VIDEOS
 from depnb.features import clips, damage, face, store
 from depnb.files import located
 from depnb.models import sta_drn
@@ -191,7 +192,7 @@ class Paper(paper.Paper):
     name, shows, Parameters = "sta_drn", "face", Parameters
     pieces = MappingProxyType({"clips": (3, 4, 12, 12)})
     optimiser, stated = "adamw", "model"     # without decay AdamW is Adam
-    files_end_in = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+    files_end_in = VIDEOS
 
     def features(self, corpus, split=None):
         self.aligned = corpus.aligned

@@ -129,7 +129,7 @@ class TestFaults:
     @pytest.mark.parametrize(("text", "sentence"), [
         ("severe", "'severe'; expected a number from 0 to 63"), ("", "''; expected"),
         ("64", "is 64; a BDI-II total lies between 0 and 63"), ("-1", "is -1;"),
-        ("nan", "is nan;")])
+        ("nan", "'nan'; expected")])
     def test_label_that_is_no_score(self, copy, text, sentence):
         label_of(copy, "203_1").write_text(text)
         problem = problem_of(corpora.open("avec2014", vouched(copy)), "203_1")
@@ -266,7 +266,7 @@ class TestPrivacy:
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """48 participants, six of whom come back; their videos are three frames long."""
+    """48 participants, six of whom come back; their videos are half a second long."""
     root = simulate("avec2014", tmp_path_factory.mktemp("corpora") / "many", participants=48,
                     seconds=0.5, size=64)
     return corpora.open("avec2014", vouched(root))
@@ -314,6 +314,34 @@ class TestSplits:
         cues = corpus.cue_frames(recording, [0, 1, 2])
         assert set(cues) == {"smile", "brow", "eyes", "gaze", "head"}
         assert cues["head"].all()
+
+
+class TestNotations:
+    """Labels and names as other programs and systems write them."""
+
+    @pytest.mark.parametrize("text", [b"\xef\xbb\xbf14\r\n", "14\n".encode("utf-16"), b'"14"\n',
+                                      b"14,0\n", b"14,\n", b"14;\n", b"14\r\n\r\n", b"14.0"])
+    def test_a_score_is_one_number_however_it_was_saved(self, copy, text):
+        label_of(copy, "203_1").write_bytes(text)
+        corpus = corpora.open("avec2014", vouched(copy))
+        assert corpus.sessions.set_index("session").loc["203_1", "score"] == 14
+        assert not len(corpus.problems)
+
+    @pytest.mark.parametrize("text", ["14\n# d\xe9j\xe0\n".encode("latin-1"), b"BDI\n14\n"])
+    def test_a_note_beside_the_score_costs_the_session_alone(self, copy, text):
+        label_of(copy, "203_1").write_bytes(text)
+        corpus = corpora.open("avec2014", vouched(copy))
+        assert len(corpus) == 11
+        assert "203_1_Depression.csv: the score is" in problem_of(corpus, "203_1")
+
+    def test_capitals_in_tasks_and_suffixes_do_not_count(self, copy):
+        (video,) = copy.rglob("203_1_Northwind_video.mp4")
+        video.rename(video.with_name("203_1_northwind_Video.MP4"))
+        label = label_of(copy, "205_1")
+        label.rename(label.with_name("205_1_depression.CSV"))
+        corpus = corpora.open("avec2014", vouched(copy))
+        assert len(corpus) == 12
+        assert corpus["203_1"].parts == ["freeform", "northwind"]
 
 
 class TestFrameFolder:
@@ -365,6 +393,58 @@ class TestFrameFolder:
         assert len(corpus.problems) == 0
         assert [round(f.mean(), -1) for f in corpus[corpus.sessions["session"].iloc[0]]
                 .frames("frames")] == [10, 20, 100]
+    @pytest.mark.parametrize("change", [
+        lambda text: text.replace("/", "\\"), lambda text: text.replace(",", ";"),
+        lambda text: text.replace("path,label", "Path,Label"), lambda text: text.replace(",", ", "),
+        lambda text: text.replace("image/", "./image/"), lambda text: text + "\n,\n,\n",
+        lambda text: text.replace("Northwind,", "Northwind/,"), lambda text: "sep=,\n" + text,
+        lambda text: text.replace("Northwind", "northwind")])
+    def test_the_table_may_be_written_otherwise(self, root, change):
+        before = corpora.open("frame_folder", vouched(root)).sessions
+        (root / "label.csv").write_text(change((root / "label.csv").read_text()))
+        corpus = corpora.open("frame_folder", vouched(root))
+        assert corpus.sessions["score"].sum() == before["score"].sum()
+        assert corpus.sessions["split"].value_counts().to_dict() == {"train": 2, "validation": 2,
+                                                                     "test": 2}
+        assert not len(corpus.problems)
+
+    @pytest.mark.parametrize("words", [("train", "val", "test"), ("train", "dev", "test"),
+                                       ("Training", "Development", "Testing"),
+                                       ("train", "valid", "TEST")])
+    def test_splits_go_by_several_words(self, root, words):
+        head, *rows = (root / "label.csv").read_text().splitlines()
+        rows = [f"{row},{words[i // 2]}" for i, row in enumerate(rows)]
+        (root / "label.csv").write_text("\n".join([f"{head},split", *rows]))
+        split = corpora.open("frame_folder", vouched(root)).split(-1)
+        assert sorted(split) == sorted(["train", "validation", "test"] * 2)
+
+    @pytest.mark.parametrize("word", ["", "extra"])
+    def test_a_split_that_is_none_costs_its_session(self, root, word):
+        head, *rows = (root / "label.csv").read_text().splitlines()
+        rows = [f"{row},{('train', 'val', 'test')[i // 2] if i else word}"
+                for i, row in enumerate(rows)]
+        (root / "label.csv").write_text("\n".join([f"{head},split", *rows]))
+        corpus = corpora.open("frame_folder", vouched(root))
+        assert len(corpus) == 5
+        assert "the split of … is …; expected train, validation or test" in (
+            corpus.problems["problem"].item())
+
+    def test_rows_without_a_path_are_counted(self, root):
+        with (root / "label.csv").open("a") as table:
+            table.write("\n,7\n")
+        corpus = corpora.open("frame_folder", vouched(root))
+        assert len(corpus) == 6
+        assert "label.csv: 1 rows without a path are not read" in problem_of(corpus, "all")
+
+    def test_two_tasks_of_one_name_stay_apart(self, root):
+        head, *rows = (root / "label.csv").read_text().splitlines()
+        (root / "image").rename(root / "Northwind")
+        shutil.copytree(root / "Northwind", root / "Freeform")
+        rows = [row.replace("image", task) for row in rows for task in ("Northwind", "Freeform")]
+        (root / "label.csv").write_text("\n".join([head, *rows]))
+        corpus = corpora.open("frame_folder", vouched(root))
+        assert len(corpus) == len(set(corpus.files().values())) == 12
+        assert corpus.sessions["participant"].nunique() == 3
 
     def test_folder_without_row_is_listed(self, root):
         (root / "image/300_1_Freeform").mkdir()

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 
 from depnb import corpora
 from depnb.corpora import daic_woz
@@ -153,7 +154,7 @@ class TestLayout:
             corpora.open("daic_woz", vouched(root))
 
     @pytest.mark.parametrize(("text", "sentence"), [
-        ("", "cannot be read as comma-separated"),
+        ("", "is empty; expected a table"),
         ("ID,PHQ8_Score\n300,3", "lacks Participant_ID or Gender; expected")])
     def test_tables_that_cannot_be_used(self, root, text, sentence):
         (root / "train_split_Depression_AVEC2017.csv").write_text(text)
@@ -237,6 +238,56 @@ class TestExtended:
         corpus = licensed(root)
         assert len(corpus) == 6
         assert corpus.problems["problem"].str.contains("has no row in a split table").sum() == 1
+class TestNotations:
+    """Tables and names as other programs and systems write them."""
+
+    @pytest.mark.parametrize("change", [
+        lambda text: text.replace(",", ";").encode(), lambda text: text.encode("utf-16"),
+        lambda text: ("\ufeffsep=,\n" + text).encode(),
+        lambda text: text.replace(",", "\t").encode("utf-16"),
+        lambda text: re.sub(r"(?m)(?<=\d)(?=,|$)", ".0", text).encode()])
+    def test_tables_may_be_saved_otherwise(self, root, change):
+        before = corpora.open("daic_woz", vouched(root)).sessions
+        for table in root.glob("*.csv"):
+            table.write_bytes(change(table.read_text()))
+        assert corpora.open("daic_woz", vouched(root)).sessions.equals(before)
+
+    @pytest.mark.parametrize(("written", "gender"), [("0.0", "female"), ("1,0", "male"),
+                                                     ("F", "female"), ("male", "male")])
+    def test_genders(self, root, written, gender):
+        row = a_row(300, 3).replace(",", ";").split(";")
+        row[3] = written
+        table = root / "train_split_Depression_AVEC2017.csv"
+        table.write_text(HEADER.replace(",", ";") + "\n" + ";".join(row))
+        corpus = corpora.open("daic_woz", vouched(root))
+        assert corpus.sessions.set_index("session").loc["300", "gender"] == gender
+        assert not problems_of(corpus, "300")
+
+    def test_ids_with_a_suffix_and_rows_that_are_no_participant(self, root):
+        rewrite(root, "train", [a_row("300_P", 3), a_row("0301", 12), "Total,,15,,,,,,,,,",
+                                "mean,,7.5,,,,,,,,,"])
+        corpus = corpora.open("daic_woz", vouched(root))
+        assert len(corpus) == 6
+        assert ("train_split_Depression_AVEC2017.csv: 2 rows whose Participant_ID is no number, "
+                "such as 300, are not read") in problems_of(corpus, "all")[0]
+
+    def test_genders_of_one_participant_may_be_written_in_two_ways(self, root):
+        table = root / "test_split_Depression_AVEC2017.csv"
+        table.write_text(table.read_text().replace("304,1", "304,male").replace("305,0", "305,F"))
+        assert len(corpora.open("daic_woz", vouched(root))) == 6
+
+    def test_tables_without_a_participant(self, root):
+        for table in root.glob("*.csv"):
+            table.write_text(f"{HEADER}\nTotal,,15,,,,,,,,,\n")
+        with pytest.raises(ValueError, match=r"_AVEC2017\.csv: has no row whose Participant_ID is"):
+            corpora.open("daic_woz", vouched(root))
+
+    def test_capitals_in_names_of_folders_and_files_do_not_count(self, root):
+        (root / "300_P/300_AUDIO.wav").rename(root / "300_P/300_audio.WAV")
+        (root / "301_P").rename(root / "301_p")
+        corpus = corpora.open("daic_woz", vouched(root))
+        assert len(corpus) == 6
+        assert corpus.modalities().all().all()
 
 
 class TestScores:
@@ -351,6 +402,26 @@ class TestReleasedCorpus:
         assert corpus.problems["problem"].str.contains("lacks the interviewer's turns").sum() == 3
         assert corpus.problems["problem"].str.contains(
             "ends two minutes before the sound").sum() == 1
+
+    @pytest.mark.parametrize(("seconds", "shift"), [(60, 34.319917), (20, 0)])
+    def test_no_time_is_moved_beyond_the_recording(self, real, seconds, shift):
+        soundfile.write(real / "318_P/318_AUDIO.wav", np.zeros(8000 * seconds), 8000)
+        corpus = licensed(real)
+        train = corpus.sessions[corpus.sessions["split"] == "train"]
+        (session,) = train.loc[train["score"] == 9, "session"]
+        assert corpus[session].timing == {"shift": shift, "skip": []}
+        assert any("beyond the end of its recording, so it is another one" in sentence
+                   for sentence in problems_of(corpus, session)) == (not shift)
+
+    def test_errata_are_of_the_release_whose_tables_are_named_so(self, real):
+        for table in real.glob("*AVEC2017.csv"):
+            table.rename(table.with_name(table.name.replace("_Depression_AVEC2017", "")))
+        corpus = licensed(real)
+        assert len(corpus) == 20
+        assert all(corpus[s].timing == {"shift": 0.0, "skip": []}
+                   for s in corpus.sessions["session"])
+        assert any("14 sessions have numbers that are in the errata" in sentence
+                   for sentence in problems_of(corpus, "all"))
 
     def test_a_simulated_tree_has_none_of_them(self, real):
         corpus = corpora.open("daic_woz", vouched(real))

@@ -120,13 +120,22 @@ class TestFaults:
          r"its label is 'depressed'; expected depression or normal \(DepMamba's loader counts "
          r"anything else as normal, without a word\)\. Correct labels\.csv"),
         ({"label": ""}, "its label is ''"),
-        ({"fold": "dev"},
-         r"its fold is 'dev'; expected train, valid or test\. Correct labels\.csv")])
+        ({"fold": "extra"},
+         r"its fold is 'extra'; expected train, valid or test\. Correct labels\.csv")])
     def test_cells_that_mean_nothing(self, root, cells, sentence):
         change(root, "5", **cells)
         corpus = opened(root)
         assert len(corpus) == 17
         assert re.search(sentence, problem_of(corpus, "5"))
+
+    def test_capitals_in_suffixes_do_not_count(self, root):
+        (root / "5/5_visual.npy").rename(root / "5/5_Visual.npy")
+        assert len(opened(root)) == 18
+
+    def test_words_for_folds_and_genders(self, root):
+        change(root, "5", gender="Female", fold="TRAIN")
+        row = opened(root).sessions.set_index("session").loc["5"]
+        assert (row["gender"], row["split"]) == ("female", "train")
 
     def test_an_unknown_gender_is_a_remark(self, root):
         change(root, "5", gender="x")
@@ -240,7 +249,7 @@ class TestFaults:
 
     def test_a_table_that_is_no_text(self, root):
         (root / "labels.csv").write_bytes(b"\xff\xfe\x00\x81")
-        with pytest.raises(ValueError, match="is no text in UTF-8"):
+        with pytest.raises(ValueError, match="begins with no header; expected index"):
             opened(root)
 
     def test_no_table_and_one_class_only(self, root):
@@ -355,7 +364,7 @@ class TestTruth:
 class TestPrivacy:
     def test_no_id_speaker_or_path_is_shown(self, root, tmp_path):
         a_vlog(root, "731")
-        change(root, "5", fold="dev")
+        change(root, "5", fold="extra")
         (root / "7/7_visual.npy").unlink()
         (root / MARKER).unlink()
         corpus = opened(root)

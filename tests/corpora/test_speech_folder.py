@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -204,6 +205,50 @@ class TestTable:
         assert sentence in problem
         assert problem.endswith("Correct participants.csv.")
 
+    @pytest.mark.parametrize(("written", "gender"), [
+        ("f", "female"), ("M", "male"), ("Female", "female"), ("w", "female"), ("male ", "male"),
+        ("unknown", "unknown")])
+    def test_genders_in_letters_and_words(self, root, written, gender):
+        files = write_table(root)["file"]
+        write_table(root, gender=dict.fromkeys(files, written))
+        corpus = opened(root)
+        assert set(corpus.sessions["gender"]) == {gender}
+        assert not len(corpus.problems)
+
+    @pytest.mark.parametrize("written", ["1", "", "x"])
+    def test_a_gender_that_says_nothing_counts_as_unknown_and_is_told(self, root, written):
+        files = write_table(root)["file"]
+        write_table(root, gender=dict.fromkeys(files, "m") | {files[0]: written})
+        corpus = opened(root)
+        assert corpus.sessions.set_index("session").loc["301_1", "gender"] == "unknown"
+        assert f"its gender is {written!r}; expected m or f. It counts as unknown." in problem_of(
+            corpus, "301_1")
+
+    def test_scores_with_decimal_commas_between_semicolons(self, root):
+        files = write_table(root)["file"]
+        table = write_table(root, phq8_total={f: "3,0" if "_0/" in f else "15,5" for f in files})
+        table.to_csv(root / "participants.csv", index=False, sep=";")
+        assert set(opened(root).sessions["score"]) == {3, 15.5}
+
+    def test_files_are_found_as_their_names_are_meant(self, root):
+        table = write_table(root)
+        names = [unicodedata.normalize("NFD", "zoé.wav"), "302_1.WAV"]
+        for old, new in zip(("301_1.wav", "302_1.wav"), names, strict=True):
+            (root / "voice_0" / old).rename(root / "voice_0" / new)
+        table["file"] = table["file"].str.replace("301_1", unicodedata.normalize("NFC", "zoé"))
+        table["file"] = table["file"].str.replace("/", "\\")
+        table.rename(columns=str.upper).to_csv(root / "participants.csv", index=False)
+        corpus = opened(root)
+        assert len(corpus) == 24
+        assert not len(corpus.problems)
+
+    def test_too_few_for_the_folds_says_what_is_missing(self, root):
+        files = write_table(root)["file"]
+        write_table(root, participant={f: "one" if "_1/" in f else f for f in files})
+        with pytest.raises(ValueError, match=r"1 participants of class 1 cannot fill 4 folds; "
+                           r"expected 4 at least of each class\. Add recordings of others\."):
+            opened(root).split(0)
+
     def test_rows_twice(self, root):
         table = write_table(root)
         again = pd.concat([table, table.iloc[:1], table.iloc[2:3].assign(participant="999")])
@@ -228,10 +273,10 @@ class TestTable:
                 "classes" in problem_of(opened(root, pattern=PATTERN), "all"))
 
     @pytest.mark.parametrize(("text", "sentence"), [
-        (b"", "cannot be read as comma-separated"),
+        (b"", "is empty; expected a table"),
         (b"name,class\na,1", "lacks the column file or participant"),
-        (b"file,participant\na,1\nb,2,3", "cannot be read as comma-separated"),
-        (b"file,participant\n\xe9,1", "cannot be read as comma-separated")])
+        (b"file,participant\na,1\nb,2,3", "row 3 has 3 cells, the first has 2"),
+        (b"file,File,participant\na,b,1", "has the column file more than once")])
     def test_tables_that_cannot_be_used(self, root, text, sentence):
         (root / "participants.csv").write_bytes(text)
         with pytest.raises(ValueError, match=rf"participants\.csv: {sentence}"):
@@ -241,7 +286,8 @@ class TestTable:
 class TestFiles:
     """What lies in the folder."""
 
-    @pytest.mark.parametrize("name", ["x.wav", "x.WAV", "x.flac", "x.ogg", "x.mp3", "deeper/x.wav"])
+    @pytest.mark.parametrize("name", ["x.wav", "x.WAV", "x.flac", "x.ogg", "x.mp3", "x.aiff",
+                                      "deeper/x.wav"])
     def test_formats_rates_and_channels(self, root, name):
         speak(root / "voice_1" / name, 99, rate=44_100, channels=2)
         corpus = opened(root)

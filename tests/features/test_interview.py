@@ -389,6 +389,16 @@ class TestFaults:
         assert made["frames"] == 90
         assert "differ by 6 s in length" in made["remarks"][0][1]
 
+    def test_a_misspelt_speaker_costs_no_turn_and_is_noted(self, files):
+        frames = interview.signals(files["transcript"])["frames"]
+        text = files["transcript"].read_text()
+        files["transcript"].write_text(text.replace("Participant", "Particpant", 1))
+        made = interview.signals(files["transcript"])
+        assert made["frames"] == frames
+        assert made["remarks"][0].tolist() == [
+            "transcript", "1 rows of the transcript have a tab too many or a misspelt speaker and "
+            "are read as meant."]
+
     def test_missing_files_are_missing_modalities(self, files):
         alone = interview.signals(files["transcript"])
         assert {"visual", "audio"} & set(alone) == set()

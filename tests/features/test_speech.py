@@ -258,13 +258,35 @@ def test_a_bad_recording_loses_both_rows_and_the_rest_goes_on(files, voice, tmp_
     assert (problems["gone"] == "cannot be read (No such file or directory). "
             "Check the file and its permissions.")
     assert re.fullmatch(r"[23]\.\d\d s of sound after preprocessing; expected 3\.87 s, so that "
-                        r"every version gives two VGGish examples\. Set augmentation to none, or "
-                        r"leave the recording out\.", problems["short"])
+                        r"every version gives two VGGish examples\. A run with augmentation none "
+                        r"would take it\. Record longer, or leave the recording out\.",
+                        problems["short"])
     assert list(speech.remarks(features)) == ["clipped"]
     assert re.match(r"\d+\.\d% of the samples are at full scale \(clipped\)",
                     speech.remarks(features)["clipped"])
     alone, problems, _ = speech.extract({"short": bad["short"]}, tmp_path / "cache", **PLAIN)
     assert alone["short"]["vggish"].shape == (1, 128)
+
+
+@pytest.mark.parametrize(("speech_s", "silence_s", "setting", "advice"), [
+    (0.5, 0.5, "remove", ""), (0.5, 3.0, "remove", " A run with silence keep would take it."),
+    (0.5, 0.0, "keep", ""), (0.5, 0.5, "ends", "")])
+def test_advice_on_a_short_recording_is_given_where_it_helps(speech_s, silence_s, setting, advice,
+                                                             voice, tmp_path):
+    sound = np.r_[voice[:int(speech_s * RATE)], np.zeros(int(silence_s * RATE), np.float32)]
+    soundfile.write(tmp_path / "a.wav", sound, RATE)
+    _, problems, _ = speech.extract({"a": tmp_path / "a.wav"}, tmp_path / "cache", workers=1,
+                                    weights="none", silence=setting)
+    assert problems["a"].endswith(f"two VGGish examples.{advice} Record longer, or leave the "
+                                  "recording out.")
+
+
+@pytest.mark.parametrize(("subtype", "gain", "clipped"),
+                         [("FLOAT", 8, False), ("FLOAT", 0.5, False), ("PCM_16", 8, True)])
+def test_floats_beyond_full_scale_are_not_clipped(subtype, gain, clipped, voice, tmp_path):
+    soundfile.write(tmp_path / "a.wav", gain * voice / np.abs(voice).max(), RATE, subtype=subtype)
+    samples, _ = speech.read_audio(tmp_path / "a.wav")
+    assert (speech.clipped(samples, tmp_path / "a.wav") > speech.CLIPPED[1]) == clipped
 
 
 @pytest.mark.parametrize(("augmentation", "needed"),
@@ -292,16 +314,29 @@ def test_an_unknown_setting_is_refused_before_the_work(tmp_path):
         speech.extract({}, tmp_path, silence="some")
 
 
+@pytest.mark.parametrize(("option", "sentence"), [
+    ("--frame-step", "expected 1 or more"), ("--size", "expected 1 or more"),
+    ("--step", "expected 1 or more"), ("--workers", "expected a number of processes, or -1")])
+def test_the_command_refuses_nought_in_a_sentence(option, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["features", str(tmp_path), option, "0"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert f"{option} 0: {sentence}." in capsys.readouterr().err
+
+
 def test_the_command_fills_the_cache(files, tmp_path, monkeypatch, capsys):
     (tmp_path / "broken.ogg").write_bytes(b"")
     (tmp_path / "._broken.ogg").write_bytes(b"\0\5\x16\7")
     (tmp_path / "lost.wav").symlink_to("/nowhere.wav")
     (tmp_path / "round").symlink_to(tmp_path)
+    for name in ("a.m4a", "b.M4A", "c.amr", "notes.txt"):
+        (tmp_path / name).touch()
     monkeypatch.setattr(sys, "argv", ["features", str(tmp_path), "--cache", str(tmp_path / "cache"),
                                       "--workers", "1", "--weights", "none"])
     command.main()
     told = capsys.readouterr().out
     assert "3 of 4 recordings in the cache." in told
+    assert "Passed over, as no recordings that are read: 1 .amr, 2 .m4a." in told
     assert "fewer than five: the file is empty" in told      # the folder is not simulated: no names
     assert "fewer than five: a link that leads nowhere." in told
     assert "broken.ogg" not in told

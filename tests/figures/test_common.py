@@ -1,5 +1,7 @@
 """Figures: what is drawn, that it is labelled, and that nothing of a restricted corpus is shown."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,13 @@ ESTIMATES = pd.DataFrame({"name": ["x", "y"], "value": [10.0, -5], "low": [2.0, 
 
 
 pytestmark = pytest.mark.usefixtures("house_style")
+
+
+@pytest.mark.parametrize(("effect", "words"), [(1.0, "1"), (0, "0"), ("literature", "literature")])
+def test_a_figure_says_how_large_the_cues_are(effect, words):
+    corpus = SimpleNamespace(name="AVEC 2014", restricted=False,
+                             truth={"arguments": {"effect": effect}})
+    assert figures.corpus_label(corpus) == f"simulated AVEC 2014, effect {words}"
 
 
 def clips(n=3, size=8):

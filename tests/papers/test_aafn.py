@@ -9,9 +9,10 @@ import torch
 
 from depnb.evidence.pipeline import opened
 from depnb.models.aafn import AAFN
-from depnb.papers.aafn import damaged_on_purpose, inside_a_head, weighs
-from depnb.papers.paper import ITEMS
+from depnb.papers.aafn import Paper, damaged_on_purpose, inside_a_head, weighs
+from depnb.papers.paper import ITEMS, of_chapter
 from depnb.scores.items import items_by_participant
+from tests.papermilled import TINY_INTERVIEWS
 
 PARTS = np.array(["train", "train", "validation", "test"])
 
@@ -161,3 +162,32 @@ class TestSentences:
 
 def test_items_of_the_units_are_known(units):
     assert units.table[ITEMS].notna().all(axis=None)
+
+
+class TestRefused:
+    """What can do nothing, or would end in an error of a library, is refused in a sentence."""
+
+    @pytest.fixture
+    def chapter(self, interviews, cache):
+        own = {"data_root": str(interviews), "cache_dir": str(cache), "gender_balance": True}
+        return Paper(of_chapter("aafn") | TINY_INTERVIEWS | own)
+
+    def test_a_balance_of_genders_that_nobody_told(self, chapter):
+        corpus, training = chapter.open(None), pd.DataFrame({"gender": ["unknown"] * 3})
+        with pytest.raises(ValueError, match="parameter gender_balance: DAIC-WOZ tells the gender "
+                                             "of no training participant"):
+            chapter.augment(corpus, {}, training)
+
+    def test_a_test_part_without_scores(self, chapter, monkeypatch):
+        monkeypatch.setattr(chapter, "extract", None)
+        corpus = chapter.open(None)
+        official = corpus.sessions.set_index("session")["split"]
+        with pytest.raises(ValueError, match="no usable session in test"):
+            chapter.features(corpus, official[official != "test"])
+
+    def test_a_training_part_without_item_scores(self, chapter):
+        corpus = chapter.open(None)
+        official = corpus.sessions.set_index("session")["split"]
+        chapter.p.gender_balance = False
+        with pytest.raises(ValueError, match="no training participant has item scores"):
+            chapter.features(corpus, official.replace({"train": "test", "test": "train"}))

@@ -169,3 +169,24 @@ class TestReleased:
         assert table["items"].iloc[3] > 2
         assert of_vlogs == 0.25
         assert of_items == pytest.approx(table["items"].iloc[3] / table["items"].sum())
+
+
+class TestParts:
+    """What cannot be judged is refused before features are read."""
+
+    @pytest.mark.parametrize("part", ["train", "test"])
+    def test_of_one_class_only(self, asked, corpus, part, monkeypatch):
+        monkeypatch.setattr(asked, "extract", None)
+        split = asked.split(corpus)
+        labels = corpus.sessions.set_index("session")["label"]
+        split = split[(split != part) | (labels[split.index] == 0)]
+        with pytest.raises(ValueError, match=f"the part {part} has sessions of one class only, so "
+                                             "that nothing can be told apart"):
+            asked.features(corpus, split)
+
+    def test_without_a_session(self, asked, corpus, monkeypatch):
+        monkeypatch.setattr(asked, "extract", None)
+        split = asked.split(corpus)
+        with pytest.raises(ValueError, match="no usable session in validation and test"):
+            asked.features(corpus, split[split == "train"])
+        corpus.check_parts(split[split != "validation"], "as_published", both=True)

@@ -2,6 +2,8 @@
 whom, what trains.
 """
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -348,3 +350,37 @@ class TestMeasures:
         state = asked.prepare(units, np.arange(len(units)))
         assert asked.decoded(np.array([-99.0, 0.0, 99.0]), state) == pytest.approx(
             [0, state["shift"], 63])
+
+
+class TestRecordingsAndRest:
+    """What the prediction notebook is given, and what of it is passed over."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        for name in ("a.wav", "b.m4a", "deeper/c.MP4", "d.amr", "notes.txt", "._b.m4a"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).touch()
+        return tmp_path
+
+    def test_other_media_are_named(self, folder, models):
+        files, passed = models["cfrafn"].paper.recordings_and_rest(str(folder))
+        assert list(files) == ["a.wav"]
+        assert list(passed) == ["b.m4a", "d.amr", "deeper/c.MP4"]
+        assert passed["b.m4a"].startswith("passed over: no file ending in .wav, .flac")
+
+    def test_sound_beside_its_video_is_not_passed_over(self, folder, models):
+        (folder / "deeper/c.wav").touch()
+        (folder / "e.m4v").touch()
+        files, passed = models["dynmultidep"].paper.recordings_and_rest(str(folder))
+        assert set(files) == {"deeper/c.MP4", "e.m4v"}
+        assert list(passed) == ["a.wav", "b.m4a", "d.amr"]
+
+    @pytest.mark.parametrize(("name", "sentence"), [
+        ("", "input '': no such file or folder. Give a file ending in .wav"),
+        ("nowhere", "no such file or folder"),
+        ("deeper", "no file ending in .wav, .flac, .mp3, .ogg, .opus, .aif, .aiff there, but 1 of "
+                   "other kinds. Convert them."), ("empty", "there. Give one, or a folder.")])
+    def test_nothing_to_predict_is_said(self, folder, models, name, sentence):
+        (folder / "empty").mkdir()
+        with pytest.raises(FileNotFoundError, match=re.escape(sentence)):
+            models["cfrafn"].paper.recordings_and_rest(str(folder / name) if name else "")
