@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from depnb.corpora.corpus import BDI2, SPLIT_WORDS, SPLITS, Corpus
-from depnb.corpora.readers import VIDEOS, decoded, number, read_columns
+from depnb.corpora.readers import VIDEOS, decoded, number, read_columns, spelled
 from depnb.files import below, hidden
 
 VIDEO_NAMES = {"avec2014": r"(\d+_\d+)_(Northwind|Freeform)_video\.\w+",
@@ -107,7 +107,7 @@ def open_frame_folder(root, terms=None):
     if not {"path", "label"} <= set(listed.columns):
         raise ValueError(f"{table}: lacks {' and '.join({'path', 'label'} - set(listed.columns))}; "
                          "expected the columns path,label. Add the header.")
-    places = listed["path"].map(lambda path: below(root, path))
+    places = listed["path"].map(lambda path: spelled(root, path))
     listed = listed.assign(place=places)[listed["path"] != ""]
     own_split = "split" in listed
     if not own_split:

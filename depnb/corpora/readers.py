@@ -413,7 +413,7 @@ def spelled_alike(name):
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def below(root, name):
+def spelled(root, name):
     """The path called `name` below `root`, as written or else as the one that is spelled alike."""
     as_written = root / name.replace("\\", "/")
     if as_written.exists():

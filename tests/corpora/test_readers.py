@@ -69,16 +69,16 @@ class TestBelow:
         file = tmp_path / "voices" / unicodedata.normalize("NFD", "Zoé.wav")
         file.touch()
         for form in ("NFC", "NFD"):
-            assert readers.below(tmp_path, unicodedata.normalize(form, written)) == file
+            assert readers.spelled(tmp_path, unicodedata.normalize(form, written)) == file
 
     def test_two_that_differ_in_capitals_alone_are_not_mixed_up(self, tmp_path):
         for name in ("a.wav", "A.wav"):
             (tmp_path / name).touch()
-        assert readers.below(tmp_path, "A.wav") == tmp_path / "A.wav"
-        assert not readers.below(tmp_path, "A.WAV").exists()
+        assert readers.spelled(tmp_path, "A.wav") == tmp_path / "A.wav"
+        assert not readers.spelled(tmp_path, "A.WAV").exists()
 
     def test_what_is_not_there_is_as_written(self, tmp_path):
-        assert readers.below(tmp_path, "no\\such.wav") == tmp_path / "no/such.wav"
+        assert readers.spelled(tmp_path, "no\\such.wav") == tmp_path / "no/such.wav"
 
 
 HEADER = "start_time\tstop_time\tspeaker\tvalue\n"
