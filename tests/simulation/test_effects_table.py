@@ -11,6 +11,8 @@ import yaml
 
 from benchmarks import effects as benchmark
 from depnb.corpora.simulated import VERSION
+from depnb.evidence.baselines import BASELINES
+from depnb.papers.cards import cards
 from depnb.simulation import effects, face, severity, vlog, voice
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +86,21 @@ def test_the_page_names_the_best_linear_rule():
 def test_the_page_tells_how_ill_a_clinical_sample_is():
     bdi2 = severity.cohort(100_000, 0, returning=False, sample="clinical")["bdi2"]
     assert f"mean BDI-II {bdi2.mean():.1f} (standard deviation {bdi2.std():.1f})" in PAGE
+
+
+def test_the_table_of_models_has_every_model_at_three_sizes_of_the_cues():
+    models = pd.read_csv(ROOT / "book/data/effects_models.csv", dtype=str).set_index("AUC of")
+    assert list(models.columns) == ["effect 1", "effect literature", "effect 0"]
+    titles = [card.title for card in cards().values()] + [kind.title
+                                                          for kind in BASELINES.values()]
+    assert set(models.index) == {*titles, "constant", "oracle, face", "oracle, voice",
+                                 "oracle, interview", "oracle, vlog"}
+    known = models.stack().str.extract(r"^(\d\.\d\d) \((\d\.\d\d) to (\d\.\d\d)\)$")
+    assert known.notna().all(axis=None)
+    told = yaml.safe_load((ROOT / "book/data/effects_models.yaml").read_text())
+    assert list(told) == ["1", "literature", "0"]
+    assert len({tuple(run[name] for name in ("participants", "folds", "seeds", "cohort_seed"))
+                for run in told.values()}) == 1
 
 
 def test_sources_are_those_of_the_bibliography():
