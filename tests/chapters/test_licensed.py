@@ -397,6 +397,7 @@ class Secret:
         return chance ** len(mine) < 1e-4 and np.isin(mine, own).all()
 
 
+TABLE = re.compile(r"T_[0-9a-f]{5}")                # by what pandas names a table, at random
 FEW = re.compile(r"(?<![\w.])[1-4] (?:depressed|participants|people|persons|sessions|speakers|"
                  r"women|men|vlogs|recordings)\b")
 
@@ -411,6 +412,7 @@ def joined(texts, sequences, table, predictions):
     lengths = (set(table["seconds"].round(1))
                if table["seconds"].round(1).nunique() > len(table) / 2 else set())
     for where, text in texts.items():
+        text = TABLE.sub("", text)
         reasons += [f"{where}: names {name}" for name in names
                     if re.search(rf"(?<![\d.]){name}(?!\d)", text)]
         reasons += [f"{where}: pseudonym {name}" for name in PSEUDONYM.findall(text)[:1]]
