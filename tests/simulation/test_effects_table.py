@@ -103,6 +103,15 @@ def test_the_table_of_models_has_every_model_at_three_sizes_of_the_cues():
                 for run in told.values()}) == 1
 
 
+def test_the_table_of_identity_is_of_the_null_corpus_of_its_page():
+    table = pd.read_csv(ROOT / "book/data/identity.csv", dtype=str)
+    assert list(table.columns) == ["epoch", "apart", "on both sides", "difference"]
+    assert list(table["epoch"]) == ["1", "2", "4", "8", "16", "32"]
+    assert (table["difference"].str.fullmatch(r"[+-]0\.\d\d \([+-]0\.\d\d to [+-]0\.\d\d\)")).all()
+    run = yaml.safe_load((ROOT / "book/data/identity.yaml").read_text())
+    assert (run["paper"], run["effect"], run["simulator"]) == ("sta_drn", 0, VERSION)
+
+
 def test_sources_are_those_of_the_bibliography():
     assert benchmark.source("") == "assumed"
     assert benchmark.source("mundt2007voice") == "Mundt et al. 2007"
