@@ -34,6 +34,7 @@ from tests.papermilled import execute
 from tests.paths import ROOT
 
 PSEUDONYM = re.compile(r"\b[PS]-[0-9a-f]{8,}\b")
+FIRST = "90070"         # of every number of a session; a short one can be a number of megabytes
 LAYOUTS = {"sta_drn": ("avec2014", {"participants": 24, "seconds": 1.2}),
            "cfrafn": ("speech_folder", {"participants": 48, "seconds": 4}),
            "aafn": ("daic_woz", {"participants": 24, "seconds": 16}),
@@ -64,15 +65,14 @@ class Machine:
 
 
 def renamed(root):
-    """Put 90 before the number of every session, in the names of files and folders and in the
-    tables.
+    """Put FIRST before the number of every session, in names of files and folders and in tables.
     """
     for path in sorted(root.rglob("*"), key=lambda p: -len(p.parts)):
         if re.match(r"\d+(_|$|\.)", path.name):
-            path.rename(path.with_name(f"90{path.name}"))
+            path.rename(path.with_name(f"{FIRST}{path.name}"))
     for table in root.glob("*.csv"):
-        text = re.sub(r"(?m)^(\d+)(?=,)", r"90\1", table.read_text())
-        table.write_text(re.sub(r"/(\d+)(_\d+\.wav),(\d+)", r"/90\1\2,90\3", text))
+        text = re.sub(r"(?m)^(\d+)(?=,)", rf"{FIRST}\1", table.read_text())
+        table.write_text(re.sub(r"/(\d+)(_\d+\.wav),(\d+)", rf"/{FIRST}\1\2,{FIRST}\3", text))
 
 
 def label_table(told):
@@ -84,7 +84,7 @@ def label_table(told):
         items = {k: v for k, v in facts.items() if k.startswith("phq8_") and k != "phq8_total"}
         score = next(facts[k] for k in ("bdi2", "phq8_total", "label") if k in facts)
         seconds = facts.get("seconds", facts.get("frames", 0) / 30)
-        rows.append({"session": f"90{name}", "participant": f"90{person}", "score": score,
+        rows.append({"session": f"{FIRST}{name}", "participant": f"{FIRST}{person}", "score": score,
                      "seconds": seconds, **items, "split": facts.get("split", ""),
                      "gender": facts.get("gender", ""), "label":
                      int(score >= (14 if "bdi2" in facts else 10 if "phq8_total" in facts else 1))})
@@ -397,7 +397,6 @@ class Secret:
         return chance ** len(mine) < 1e-4 and np.isin(mine, own).all()
 
 
-TABLE = re.compile(r"T_[0-9a-f]{5}")                # by what pandas names a table, at random
 FEW = re.compile(r"(?<![\w.])[1-4] (?:depressed|participants|people|persons|sessions|speakers|"
                  r"women|men|vlogs|recordings)\b")
 
@@ -412,7 +411,6 @@ def joined(texts, sequences, table, predictions):
     lengths = (set(table["seconds"].round(1))
                if table["seconds"].round(1).nunique() > len(table) / 2 else set())
     for where, text in texts.items():
-        text = TABLE.sub("", text)
         reasons += [f"{where}: names {name}" for name in names
                     if re.search(rf"(?<![\d.]){name}(?!\d)", text)]
         reasons += [f"{where}: pseudonym {name}" for name in PSEUDONYM.findall(text)[:1]]
