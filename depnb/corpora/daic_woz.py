@@ -151,9 +151,9 @@ def _read_tables(root):
 
     A participant is a number, 320 or 320_P; other rows, as totals at the foot, are not read.
     """
-    listed, problems = {}, []
+    listed, problems, paths = {}, [], below(root)
     for split, pattern in TABLES.items():
-        for path in below(root):
+        for path in paths:
             if not re.fullmatch(pattern, path.name, re.IGNORECASE):
                 continue
             passed = 0
