@@ -59,6 +59,8 @@ def auc_table(predictions, seed=0, resamples=2000, level=0.95):
     rows = []
     for model, s in of_models(predictions).items():
         auc, low, high = over_people(s.auc, s.y, None, seed, resamples, level)
+        if low == high:
+            low, high = intervals.separated(float(auc), s.y.sum(), (~s.y).sum(), level)
         by_seed = roc_auc(s.y, s.ranks)
         rows.append({"model": model, "participants": len(s.y), "cases": int(s.y.sum()),
                      "seeds": len(s.seeds), "auc": float(auc), "low": float(low),
@@ -85,7 +87,7 @@ def paired(predictions, reference, correction="holm", seed=0, resamples=2000, pe
     Returns
     -------
     table with family, first, second, participants, difference (of AUC, first less second), low,
-    high, p, p_adjusted
+    high (NaN where both separate the classes, each in its own order), p, p_adjusted
 
     Raises
     ------
@@ -107,6 +109,8 @@ def paired(predictions, reference, correction="holm", seed=0, resamples=2000, pe
             return (roc_auc(y, a, weight) - roc_auc(y, b, weight)).mean(-1)
 
         difference, low, high = over_people(gain, y, None, seed, resamples, level)
+        if low == high and (ranks[one] != ranks[two]).any():    # both separate the classes
+            low = high = np.nan                                 # and the draws know nothing else
         rows.append({"family": "reference" if two == reference else "others", "first": one,
                      "second": two, "participants": len(y), "difference": float(difference),
                      "low": float(low), "high": float(high),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize, stats
 
 from depnb.scores import metrics
 
@@ -89,6 +89,10 @@ def times_drawn(drawn, count):
 def metric_intervals(table, threshold=0.5, seed=0, resamples=2000, level=0.95):
     """Interval of every metric of a classification; all rows of a drawn participant come together.
 
+    Where no draw differs from the sample, as where all are right, a bootstrap has nothing to say:
+    the AUC has the interval of `separated` then, a share of participants that of `clopper_pearson`,
+    and any other metric none (NaN).
+
     Returns
     -------
     dict name -> [low, high]
@@ -101,7 +105,56 @@ def metric_intervals(table, threshold=0.5, seed=0, resamples=2000, level=0.95):
 
     ends = bootstrap(weighted(values, len(people)), [np.arange(len(people))], seed, resamples,
                      level)
-    return dict(zip(metrics.METRICS, np.transpose(ends).tolist(), strict=True))
+    ends = dict(zip(metrics.METRICS, np.transpose(ends).tolist(), strict=True))
+    decided = y_pred >= threshold
+    counted = {"accuracy": np.ones(len(y_true), bool), "sensitivity": y_true == 1,
+               "specificity": y_true == 0, "ppv": decided, "npv": ~decided}
+    counted = {name: len(np.unique(person[rows])) for name, rows in counted.items()}
+    for name, (low, high) in ends.items():
+        if low != high:                                     # NaN too
+            continue
+        if name == "roc_auc":
+            ends[name] = separated(low, counted["sensitivity"], counted["specificity"], level)
+        else:
+            ends[name] = clopper_pearson(low, counted.get(name, 0), level)
+    return ends
+
+
+def separated(auc, cases, controls, level=0.95):
+    """Interval of an AUC of 0 or 1, where every case ranks on one side of every control.
+
+    A score interval: the AUCs whose own standard error (Hanley & McNeil 1982, with the mean of both
+    numbers of participants) reaches as far as the sample's AUC; method 5 of Newcombe (2006).
+
+    Returns
+    -------
+    [low, high]; of any other AUC, as a constant's, that AUC twice
+    """
+    if auc not in (0, 1):
+        return [auc, auc]
+    z, mean = stats.norm.ppf((1 + level) / 2), (cases + controls) / 2
+
+    def beyond(t):              # (1 - t)^2 less z^2 times the variance, over 1 - t
+        more = (mean - 1) * ((1 - t) / (2 - t) + t / (1 + t))
+        return (1 - t) - z**2 * t * (1 + more) / (cases * controls)
+
+    low = float(optimize.brentq(beyond, 0, 1))
+    return [low, 1.0] if auc == 1 else [0.0, 1 - low]
+
+
+def clopper_pearson(share, count, level=0.95):
+    """Exact interval of a share of `count` participants (Clopper & Pearson 1934).
+
+    Returns
+    -------
+    [low, high]; NaN of nobody
+    """
+    if not count:
+        return [np.nan, np.nan]
+    hits, tail = share * count, (1 - level) / 2
+    low = stats.beta.ppf(tail, hits, count - hits + 1) if hits > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, hits + 1, count - hits) if hits < count else 1.0
+    return [float(low), float(high)]
 
 
 def interval(table, metric, seed=0, resamples=2000, level=0.95):

@@ -72,6 +72,19 @@ def aucs(table, people, split, watched, units=False):
     return auc_by_epoch
 
 
+def test_a_perfect_auc_sounds_the_alarm():
+    y = np.arange(16) < 8
+    assert null.alarm(y, y.astype(float))
+    assert not null.alarm(y, ~y * 1.0)
+    assert not null.alarm(y, np.zeros(16))
+
+
+def test_alarms_of_worthless_scores_are_rarer_the_more_participants_there_are():
+    few, many = null.alarm_rate(4, 12, 1500), null.alarm_rate(30, 30, 1500)
+    assert 0.03 < few < 0.09
+    assert 0.015 < many < 0.04
+
+
 class TestRead:
     def test_clean_is_the_first_training_at_its_lowest_validation_loss_by_participant(
             self, read, table, people, split, watched):

@@ -65,7 +65,17 @@ class TestAuc:
         constant, perfect = (tables.auc_table(table.assign(y_pred=p), **FEW)
                              for p in (0.3, table["y_true"]))
         assert constant[["auc", "low", "high"]].eq(0.5).all(axis=None)
-        assert perfect[["auc", "low", "high"]].eq(1.0).all(axis=None)
+        assert perfect[["auc", "high"]].eq(1.0).all(axis=None)
+        assert perfect["low"].between(0.6, 0.99).all()
+
+    def test_two_perfect_models_have_a_difference_and_no_interval(self, table):
+        own = table[table["model"] == table["model"].iloc[0]]
+        perfect = [own.assign(model=name, fold=0, y_pred=own["y_true"] + noise)
+                   for name, noise in (("a", 0.0), ("b", np.linspace(0, 0.5, len(own))))]
+        row = tables.paired(pd.concat(perfect), "a", **FEW).iloc[0]
+        assert row["difference"] == 0
+        assert np.isnan(row["low"])
+        assert np.isnan(row["high"])
 
     def test_interval_covers_the_truth(self):
         truth, inside = stats.norm.cdf(1 / np.sqrt(2)), []

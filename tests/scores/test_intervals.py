@@ -105,6 +105,51 @@ def test_nominal_95_per_cent_intervals_cover_about_95_per_cent():
     assert 88 <= inside <= 100
 
 
+def test_the_interval_of_an_auc_does_not_collapse_where_the_classes_separate():
+    """True AUC 0.95, as in an audit of our pages: the bootstrap alone covered it in 0.71 (16
+    participants) and 0.89 (27)."""
+    separation = np.sqrt(2) * stats.norm.ppf(0.95)
+    for people in (16, 27):
+        inside = 0
+        for seed in range(100):
+            truth = np.arange(people) % 2
+            latent = np.random.default_rng([people, seed]).normal(separation * truth)
+            low, high = intervals.metric_intervals(table(truth, stats.norm.cdf(latent - 1)),
+                                                   seed=seed, resamples=300)["roc_auc"]
+            inside += low <= 0.95 <= high
+        assert inside >= 92
+
+
+@pytest.mark.parametrize(("cases", "controls"), [(2, 2), (8, 8), (4, 30)])
+def test_the_interval_of_separated_classes_is_where_newcombes_equation_holds(cases, controls):
+    low, high = intervals.separated(1.0, cases, controls)
+    mean = (cases + controls) / 2
+    variance = low * (1 - low) / (cases * controls) * (
+        1 + (mean - 1) * ((1 - low) / (2 - low) + low / (1 + low)))
+    assert (1 - low) / np.sqrt(variance) == pytest.approx(stats.norm.ppf(0.975))
+    assert high == 1
+    assert intervals.separated(0.0, cases, controls) == pytest.approx([0, 1 - low])
+
+
+def test_where_all_are_right_shares_have_the_exact_interval_and_other_metrics_none():
+    truth = np.arange(20) % 2
+    ends = intervals.metric_intervals(table(truth, np.where(truth, 0.8, 0.1)), resamples=200)
+    exact = stats.binomtest(20, 20).proportion_ci(0.95, "exact")
+    of_class = stats.binomtest(10, 10).proportion_ci(0.95, "exact")
+    assert ends["accuracy"] == pytest.approx([exact.low, 1.0])
+    for name in ("sensitivity", "specificity", "ppv", "npv"):
+        assert ends[name] == pytest.approx([of_class.low, 1.0])
+    for name in ("f1", "mcc", "kappa", "gmean", "balanced_accuracy"):
+        assert np.isnan(ends[name]).all()
+
+
+def test_who_never_decides_for_a_class_may_still_do_so():
+    truth = np.arange(20) % 2
+    ends = intervals.metric_intervals(table(truth, 0.1 + 0.01 * np.arange(20)), resamples=200)
+    assert ends["sensitivity"] == pytest.approx(
+        [0, stats.binomtest(0, 10).proportion_ci(0.95, "exact").high])
+
+
 def test_a_metric_that_some_draw_leaves_undefined_has_no_interval_unless_draws_may_be_left_out():
     people = [np.arange(3)]
 
