@@ -49,7 +49,7 @@ TINY_EVIDENCE = {
                     "repetitions": 2, "restarts": 2, "workers": 2,
                     "epochs": "cfrafn 1, sta_drn 1, aafn 1, dynmultidep 1"},
     "robustness": {"participants": 16, "folds": 2, "levels": [1], "epochs": 1, "workers": 2},
-    "explanations": {"participants": 16, "folds": 2, "units": 2, "random_networks": 1, "epochs": 1,
+    "explanations": {"participants": 16, "folds": 2, "units": 2, "random_networks": 3, "epochs": 1,
                      "workers": 2}}
 
 

@@ -4,14 +4,16 @@ What is known of a unit: which functionals answer to a moved control of the voic
 which frames show a cue, which sentences carry planted words, which seconds of a vlog hold a slow
 phase or a short event. A method's score is the share of its mass there over the share of the input
 (1 is chance); networks with random weights show what the method finds without having learnt
-anything (Adebayo et al. 2018).
+anything (Adebayo et al. 2018). What is compared are networks, each with its mean over recordings:
+what one network answers about twelve recordings tells nothing of the next training.
 """
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from depnb import corpora
-from depnb.scores import explain
+from depnb.scores import explain, intervals
 
 METHODS = ("gradient", "input x gradient", "integrated gradients", "occlusion")
 STEPS = 16              # of integrated gradients
@@ -70,8 +72,8 @@ def score(pipeline, root, networks, state, rows, methods=METHODS):
 
     Returns
     -------
-    table with network, method, input, row, concentration; NaN where nothing, or everything, of a
-    unit is planted
+    table with network, method, input, row, concentration (NaN where nothing, or everything, of a
+    unit is planted) and highest, what it could reach
     """
     data = corpora.open(pipeline.layout, root / pipeline.layout)
     asked, units, scored = pipeline.paper, pipeline.units, []
@@ -82,9 +84,52 @@ def score(pipeline, root, networks, state, rows, methods=METHODS):
             for method in methods:
                 mass_of = masses(asked, network.eval(), inputs, method)
                 scored += [{"network": kind, "method": method, "input": sense, "row": row,
-                            "concentration": explain.concentration(mass, masks[sense])}
+                            "concentration": explain.concentration(mass, masks[sense]),
+                            "highest": 1 / max(masks[sense].mean(), 1 / masks[sense].size)}
                            for sense, mass in mass_of.items()]
     return pd.DataFrame(scored)
+
+
+def compared(scores, level=0.95):
+    """Trained networks beside random ones, for every model, method and input.
+
+    The unit is the network: its mean over recordings. What is to be expected of the next recording
+    of one network is no matter here.
+
+    Parameters
+    ----------
+    scores : tables of `score` of several networks and models, with the further columns model and
+        kind ("trained" or "random")
+
+    Returns
+    -------
+    table with model, method, input, highest (mean of what a score could reach); trained and random,
+    mean over networks, their t intervals (_low, _high) and numbers of networks (_networks); gain,
+    the difference of both means, with Welch's interval; beaten, the share of random networks below
+    the mean trained one. Networks whose attributions are zero everywhere are not counted.
+    """
+    counted = scores.dropna(subset="concentration")
+    by = ["model", "method", "input"]
+    means = counted.groupby([*by, "kind", "network"], sort=False)["concentration"].mean()
+    highest = counted.groupby(by)["highest"].mean()
+    rows = []
+    for key, values in means.groupby(by, sort=False):
+        row = dict(zip(by, key, strict=True)) | {"highest": float(highest[key])}
+        of = {kind: values[values.index.get_level_values("kind") == kind].to_numpy()
+              for kind in ("trained", "random")}
+        for kind, numbers in of.items():
+            mean, low, high, _ = intervals.mean_interval(numbers, level)
+            row |= {kind: mean, f"{kind}_low": low, f"{kind}_high": high,
+                    f"{kind}_networks": len(numbers)}
+        low = high = np.nan
+        if min(map(len, of.values())) > 1:
+            welch = stats.ttest_ind(of["trained"], of["random"], equal_var=False)
+            low, high = map(float, welch.confidence_interval(level))
+        rows.append(row | {"gain": row["trained"] - row["random"], "gain_low": low,
+                           "gain_high": high,
+                           "beaten": float(np.mean(of["random"] < row["trained"]))
+                           if len(of["random"]) else np.nan})
+    return pd.DataFrame(rows)
 
 
 def of_chapter(folder, metrics):

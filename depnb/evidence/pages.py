@@ -71,6 +71,7 @@ class Robustness(Page):
 
 class Explanations(Page):
     folds: Annotated[int, Field(ge=2)]
+    seeds: Positive
     epochs: Epochs
     units: Positive
     random_networks: Positive

@@ -144,6 +144,8 @@ def trainings(folder, cohort, parameters, needed=False):
     theirs = run.parameters
     other = [f"{k} {theirs[k]} instead of {parameters[k]}" for k in COMPARED
              if theirs[k] != parameters[k]]
+    if theirs["seeds"] < parameters.get("seeds", 1):
+        other.append(f"seeds {theirs['seeds']}, fewer than {parameters['seeds']}")
     if not other and not refused and (
             run.provenance["corpus"]["fingerprint"] != cohort.fingerprint):
         other = ["another cohort"]
