@@ -1,16 +1,15 @@
 """Simple baselines under the protocol of the papers: linear models on what the networks see."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from depnb.features import text
+from depnb.models import linear
 
 
 class Baseline:
@@ -22,7 +21,7 @@ class Baseline:
         self.table = self.pipeline.table
 
     def fit(self, people, part):
-        """Learn from the training participants.
+        """Learn from the training and the validation participants: no epoch has to be chosen.
 
         Parameters
         ----------
@@ -33,9 +32,12 @@ class Baseline:
         -------
         function: mapping name -> Paper, damaged or not -> (units,) scores
         """
-        train = (self.table["participant"].map(part) == "train").to_numpy()
+        learnt = self.table["participant"].map(part).isin(["train", "validation"]).to_numpy()
+        if self.kind.once:
+            learnt = learnt & ~self.table["participant"].duplicated().to_numpy()
         target = self.pipeline.of_people(self.kind.target, people)
-        model = self.kind.estimator().fit(self.kind.describe(self.pipeline)[train], target[train])
+        model = self.kind.fitted(self.kind.describe(self.pipeline)[learnt], target[learnt],
+                                 self.table["participant"].to_numpy()[learnt])
         decide = getattr(model, "decision_function", model.predict)
         return lambda models: decide(self.kind.describe(models[self.kind.units_of]))
 
@@ -44,20 +46,9 @@ class Kind(NamedTuple):
     title: str
     units_of: str               # pipeline
     target: str                 # column of the table of participants
-    estimator: Callable         # -> scikit-learn estimator
+    fitted: Callable            # features, target, participants -> fitted estimator
     describe: Callable          # pipeline -> (units, features)
-
-
-def logistic(first, strengths):
-    """Logistic regression after a first step, its penalty chosen within the training set."""
-    pipeline = make_pipeline(first, LogisticRegression(max_iter=2000))
-    return GridSearchCV(pipeline, {"logisticregression__C": strengths}, scoring="neg_log_loss",
-                        cv=4)
-
-
-def ridge():
-    """Ridge regression on standardised features, its penalty by leave-one-out."""
-    return make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 12)))
+    once: bool = False          # whether all units of a participant are described alike
 
 
 def bag_of_words():
@@ -74,10 +65,10 @@ def words(pipeline):
 
 BASELINES = {
     "egemaps": Kind("logistic regression, eGeMAPS", "cfrafn", "label",
-                    lambda: logistic(StandardScaler(), np.logspace(-4, 1, 6)),
+                    partial(linear.logistic, StandardScaler(), np.logspace(-4, 1, 6)),
                     lambda p: p.units.data["egemaps"]),
-    "landmarks": Kind("ridge, landmark statistics", "sta_drn", "bdi2", ridge,
+    "landmarks": Kind("ridge, landmark statistics", "sta_drn", "bdi2", linear.ridge,
                       lambda p: p.units.data["statistics"]),
     "words": Kind("logistic regression, bag of words", "aafn", "label",
-                  lambda: logistic(bag_of_words(), np.logspace(-1, 3, 5)), words),
+                  partial(linear.logistic, bag_of_words(), np.logspace(-1, 3, 5)), words, True),
 }

@@ -11,15 +11,12 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from pydantic import Field
-from sklearn.linear_model import RidgeCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from depnb.corpora.corpus import BDI2
 from depnb.corpora.readers import VIDEOS
 from depnb.features import clips, damage, face, store
 from depnb.files import located
-from depnb.models import sta_drn
+from depnb.models import linear, sta_drn
 from depnb.papers import paper, parameters
 from depnb.papers.parameters import Fold, NotNegative, Positive
 from depnb.scores import explain, report
@@ -355,13 +352,16 @@ class Paper(paper.Paper):
         return report.severity(tested, self.card.unit, self.train_mean(units))
 
     def ridge(self, units):
-        """Report of a ridge regression on landmark statistics; None without landmarks."""
+        """Report of a ridge regression on landmark statistics; None without landmarks.
+
+        It learns from training and validation participants, since it has no epoch to choose.
+        """
         if units.data["statistics"] is None:
             return None
-        train, test = units.rows("train"), units.rows("test")
+        learnt, test = np.r_[units.rows("train"), units.rows("validation")], units.rows("test")
         statistics, scores = units.data["statistics"], units.table["score"].to_numpy()
-        model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-1, 4, 12)))
-        model.fit(statistics[train], scores[train])
+        model = linear.ridge(statistics[learnt], scores[learnt],
+                             units.table["participant"].to_numpy()[learnt])
         guess = np.clip(model.predict(statistics[test]), BDI2.low, BDI2.high)
         return self.report(self.told(units.table.iloc[test], guess), units)
 
