@@ -213,9 +213,8 @@ class Paper(paper.Binary):
     def inputs(self, units, rows, state):
         return self.scaled([units.data[key][rows] for key in INPUTS], state)
 
-    def batches(self, units, rows, state, seed=None, chosen=slice(None)):
-        """chosen: places among the training items, for a search that holds the others out."""
-        return Batches(self, units, rows, state, self.p.seed if seed is None else seed, chosen)
+    def batches(self, units, rows, state, seed=None):
+        return Batches(self, units, rows, state, self.p.seed if seed is None else seed)
 
     def sizes(self, units):
         return {name: getattr(self.p, name) for name in SIZES}
@@ -341,12 +340,11 @@ class Paper(paper.Binary):
 class Batches(paper.Batches):
     """Recordings of the training set, their features augmented anew every epoch."""
 
-    def __init__(self, of, units, rows, state, seed, chosen):
+    def __init__(self, of, units, rows, state, seed):
         p = of.p
         places, matrices = of.training_items(units, rows)
-        self.targets = of.target(units, places, state)[chosen]
-        self.vectors = speech.VectorAugmentation(*(m[chosen] for m in matrices),
-                                                 p.vector_augmentation, 42 + seed)
+        self.targets = of.target(units, places, state)
+        self.vectors = speech.VectorAugmentation(*matrices, p.vector_augmentation, 42 + seed)
         self.of, self.state, self.seed = of, state, seed
         self.size = p.batch_size or len(self.targets)           # 0: all in one, as released
         self.epoch = self.drawn = None

@@ -32,11 +32,12 @@ def search(paper, units, state, run, fabric):
     """The best of `search_trials` trials -> what it changes of `state["sizes"]`, rate, trials.
 
     A trial trains on two thirds of the training participants and is judged by the cross-entropy of
-    the others, three times. The study lies in the run folder and goes on where it was interrupted.
+    the others, three times; scaling and weights of features are learnt from those two thirds too.
+    The study lies in the run folder and goes on where it was interrupted.
 
     Parameters
     ----------
-    paper : one with `suggest` and with `Batches` that take `chosen` items
+    paper : one with `suggest` and `training_items`
 
     Returns
     -------
@@ -59,7 +60,9 @@ def search(paper, units, state, run, fabric):
                                     select="cross_entropy")
         scores = []
         for number, (inside, outside) in enumerate(folds):
-            inputs = fabric.to_device(paper.scaled([m[outside] for m in matrices], state))
+            inner = np.unique(places[inside])
+            learnt = paper.prepare(units, inner)
+            inputs = fabric.to_device(paper.scaled([m[outside] for m in matrices], learnt))
             held_out = inputs, fabric.to_device(label[outside])
 
             def judged(network, held_out=held_out):
@@ -68,10 +71,10 @@ def search(paper, units, state, run, fabric):
 
             folder = run.folder / "search" / f"{trial.number}-{number}"
             folder.mkdir(parents=True, exist_ok=True)
-            network = paper.network({**state, "sizes": state["sizes"] | sizes}, p.seed)
+            network = paper.network({**learnt, "sizes": state["sizes"] | sizes}, p.seed)
             history = loop.fit(network, training.loss_of(paper, fabric),
-                               paper.batches(units, rows, state, chosen=inside), judged, recipe,
-                               fabric, folder, {"search": 1})
+                               paper.batches(units, inner, learnt), judged, recipe, fabric,
+                               folder, {"search": 1})
             scores.append(min(row["val_cross_entropy"] for row in history))
         return float(np.mean(scores))
 
