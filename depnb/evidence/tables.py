@@ -49,7 +49,8 @@ def auc_table(predictions, seed=0, resamples=2000, level=0.95):
 
     Returns
     -------
-    table with model, participants, cases, seeds, auc, low, high, seed_sd (between seeds)
+    table with model, participants, cases, seeds, auc, low, high (where every draw separates the
+    classes, of `intervals.separated`), seed_low, seed_high (lowest and highest AUC of a seed)
 
     Raises
     ------
@@ -65,7 +66,7 @@ def auc_table(predictions, seed=0, resamples=2000, level=0.95):
         rows.append({"model": model, "participants": len(s.y), "cases": int(s.y.sum()),
                      "seeds": len(s.seeds), "auc": float(auc), "low": float(low),
                      "high": float(high),
-                     "seed_sd": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else np.nan})
+                     "seed_low": float(by_seed.min()), "seed_high": float(by_seed.max())})
     return pd.DataFrame(rows)
 
 
