@@ -17,6 +17,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from depnb.scores import calibration, intervals
@@ -120,6 +121,25 @@ def paired(predictions, reference, correction="holm", seed=0, resamples=2000, pe
     table["p_adjusted"] = table.groupby("family")["p"].transform(
         lambda p: multipletests(p, method=correction)[1])
     return table
+
+
+def detectable(differences, power=0.8, level=0.95):
+    """The smallest difference from the reference that a table of pairs would show.
+
+    With this power, at the first step of Holm's correction, from each interval's width.
+
+    Parameters
+    ----------
+    differences : table of `paired`
+
+    Returns
+    -------
+    Series, of the rows of the family "reference"
+    """
+    rows = differences[differences["family"] == "reference"]
+    error = (rows["high"] - rows["low"]) / (2 * stats.norm.ppf((1 + level) / 2))
+    first_step = stats.norm.ppf(1 - (1 - level) / (2 * len(rows)))
+    return (first_step + stats.norm.ppf(power)) * error
 
 
 def on_common_people(scores):

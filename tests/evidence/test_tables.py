@@ -113,6 +113,17 @@ class TestPaired:
         assert auc.swap_test(a, b, y, flips) == (1 + sum(extreme)) / 81
         assert 3 < sum(extreme) < 77
 
+    def test_the_smallest_detectable_difference_is_found_four_times_in_five(self):
+        """By simulation: two models of six that differ from the reference by that much."""
+        rng, error = np.random.default_rng(0), 0.05
+        widths = pd.DataFrame({"family": "reference", "low": [-1.959964 * error] * 6,
+                               "high": [1.959964 * error] * 6})
+        least = tables.detectable(widths)
+        assert least.nunique() == 1
+        z = (least.iloc[0] + error * rng.standard_normal(20000)) / error
+        seen = np.mean(2 * stats.norm.sf(np.abs(z)) < 0.05 / 6)
+        assert seen == pytest.approx(0.8, abs=0.015)
+
     def test_every_pair_is_there_and_corrected_within_its_family(self):
         table = made({"a": 0.9, "b": 0.8, "c": 1.1, "d": 1.0}, people=40)
         pairs = tables.paired(table, "b", permutations=999, **FEW)
