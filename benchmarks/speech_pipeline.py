@@ -1,32 +1,40 @@
 """eGeMAPS and VGGish of training recordings, six versions of each: ours beside the released way.
 
 python benchmarks/speech_pipeline.py --save benchmarks/results/speech_pipeline.csv
+python benchmarks/speech_pipeline.py --minutes 30
 
 Plain: one file after another in one process; each is read and augmented once for eGeMAPS and once
 more for VGGish, whose network is built anew for every file and takes one version at a time, as the
 released code has it. Ours: `depnb.features.speech`; cold, with an empty cache (worker processes
 stand ready, as after a first call); warm, everything in the cache. Simulated voices and random
 VGGish weights of full size; every number is compared before anything is timed.
+
+The second command tells what one long recording at 44.1 kHz costs, mono and stereo: time and the
+largest memory of a fresh process without VGGish's weights, in which nothing else has been done.
 """
 
 import itertools
+import resource
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import librosa
 import numpy as np
-import torch
-from paired import arguments, compare, report
-from torchvggish import vggish_input
-from torchvggish.torchvggish import VGG, Postprocessor, make_layers
+import soundfile
 
 from depnb.features import speech
-from depnb.simulation import voice
 
 
 def released(files, weights):
     """The released procedure for training: eGeMAPS (files, 6, 88), VGGish (files, 6, 128)."""
+    import torch
+    from torchvggish import vggish_input
+    from torchvggish.torchvggish import VGG, Postprocessor, make_layers
+
     egemaps, embeddings = [], []
     for file in files.values():
         samples, rate = librosa.load(file, sr=None)
@@ -66,6 +74,11 @@ def check_equal(files, weights, cache, workers):
 
 def prepare(folder, count, seconds):
     """Write voices and weights -> mapping name -> WAV file, 16 kHz mono."""
+    import torch
+    from torchvggish.torchvggish import VGG, make_layers
+
+    from depnb.simulation import voice
+
     torch.manual_seed(0)
     net = VGG(make_layers(), postprocess=False)
     for weight in net.parameters():
@@ -87,13 +100,44 @@ def prepare(folder, count, seconds):
     return files
 
 
+def long_recording(path, minutes, channels, rate=44_100):
+    """Write phrases of noise with pauses, a minute of them again and again."""
+    rng, t = np.random.default_rng(0), np.arange(60 * rate) / rate
+    envelope = np.maximum(np.sin(2 * np.pi * t / 3), 0.003)             # 1.5 s on, 1.5 s off
+    minute = 0.2 * np.sin(2 * np.pi * 120 * t) + 0.05 * rng.standard_normal(len(t))
+    minute = np.outer(envelope * minute, np.linspace(1, 0.5, channels))
+    with soundfile.SoundFile(path, "w", rate, channels) as file:
+        for _ in range(round(minutes)):
+            file.write(minute)
+
+
+def one_recording(path):
+    """Print what a recording costs this process."""
+    began = time.perf_counter()
+    result, = speech.recordings([path], "none", 42, True, 16_000, True, "remove", None, None)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000          # Linux: kilobytes
+    print(f"{result['seconds'][0]:.0f} s, of which {result['seconds'][1]:.0f} are used: "
+          f"{time.perf_counter() - began:.0f} s, {peak:.0f} MB at most")
+
+
 def main():
     """The command line."""
+    if sys.argv[1:2] == ["--one"]:
+        return one_recording(sys.argv[2])
+    from paired import arguments, compare, report  # they import torch
+
     parser = arguments(__doc__, rounds=3)
     parser.add_argument("--recordings", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--workers", type=int, default=-1)
+    parser.add_argument("--minutes", type=float, help="only: what one recording of them costs")
     a = parser.parse_args()
+    if a.minutes:
+        with tempfile.TemporaryDirectory() as folder:
+            for channels in (1, 2):
+                long_recording(path := f"{folder}/{channels}.wav", a.minutes, channels)
+                subprocess.run([sys.executable, __file__, "--one", path], check=True)
+        return None
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         files = prepare(folder, a.recordings, a.seconds)
@@ -105,7 +149,7 @@ def main():
                                          a.rounds), f"{what}, warm":
                 compare(lambda: released(files, folder),
                         lambda: ours(files, folder, folder / "warm", a.workers), 1)}
-    report(rows, a.save)
+    return report(rows, a.save)
 
 
 if __name__ == "__main__":

@@ -123,11 +123,11 @@ def golden():
 
 @pytest.fixture(scope="session")
 def voices(once):
-    """A simulated folder of recordings: 16 participants, recordings of about 4 s.
+    """A simulated folder of recordings: 16 participants, recordings of about 5 s.
 
     Do not change it; copy it.
     """
-    return simulated(once, "voices", "speech_folder", participants=16, seconds=4)
+    return simulated(once, "voices", "speech_folder", participants=16, seconds=5)
 
 
 @pytest.fixture(scope="session")

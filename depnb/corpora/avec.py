@@ -22,6 +22,7 @@ from depnb.files import below, hidden
 VIDEO_NAMES = {"avec2014": r"(\d+_\d+)_(Northwind|Freeform)_video\.\w+",
                "avec2013": r"(\d+_\d+)_(cut_combined)\.\w+"}
 PARTS = {"northwind": "northwind", "freeform": "freeform", "cut_combined": "interview"}
+TASKS = {"avec2014": ("northwind", "freeform"), "avec2013": ("interview",)}
 SPLIT_FOLDERS = {"train": "train", "devel": "validation", "dev": "validation", "test": "test"}
 
 
@@ -41,7 +42,8 @@ def open_avec(name, root, terms=None):
     """
     root = Path(root)
     pattern = re.compile(VIDEO_NAMES[name], re.IGNORECASE)
-    videos, labels, others, problems = defaultdict(list), defaultdict(list), [], []
+    videos, labels, others, unlike = defaultdict(list), defaultdict(list), [], []
+    problems = []
     for path in below(root):
         if match := pattern.fullmatch(path.name):
             if path.suffix.lower() in VIDEOS and path.is_file():
@@ -50,8 +52,10 @@ def open_avec(name, root, terms=None):
                 others.append(path)
         elif match := re.fullmatch(r"(\d+_\d+)_Depression\.csv", path.name, re.IGNORECASE):
             labels[match[1]].append(path)
+        elif path.suffix.lower() in VIDEOS or "depression." in path.name.lower():
+            unlike += [path] * path.is_file()
+    example = "203_1_Northwind_video.mp4" if name == "avec2014" else "203_1_cut_combined.mp4"
     if not videos:
-        example = "203_1_Northwind_video.mp4" if name == "avec2014" else "203_1_cut_combined.mp4"
         other = next((other for other, names in VIDEO_NAMES.items() if other != name
                       and any(re.fullmatch(names, path.name) for path in below(root))), "")
         raise FileNotFoundError(f"{root}: no {name.upper()} video found in it or below (names like "
@@ -62,6 +66,10 @@ def open_avec(name, root, terms=None):
         kinds = ", ".join(sorted({path.suffix or "no ending" for path in others}))
         problems.append(("", root, f"{len(others)} files have a video's name and are none "
                                    f"({kinds}); not read."))
+    if unlike:
+        problems.append(("", root, f"{len(unlike)} files, videos or labels, are named unlike "
+                                   f"{example} or 203_1_Depression.csv and not read. "
+                                   "Rename or remove them."))
     rows = []
     for session in sorted(videos.keys() | labels.keys(),
                           key=lambda s: [int(n) for n in s.split("_")]):
@@ -76,7 +84,23 @@ def open_avec(name, root, terms=None):
                      "score": score, "files": files})
         problems += [(session, path, note)
                      for path, note in [*notes, *_repeated(session, labels[session], own)]]
-    return Corpus(f"AVEC {name[-4:]}", root, BDI2, rows, problems, terms=terms)
+    problems += _without_a_task(name, rows, root)
+    return Corpus(f"AVEC {name[-4:]}", root, BDI2, rows, problems, terms=terms, modalities={
+        part: (part,) for part in TASKS[name]})
+
+
+def _without_a_task(name, rows, root):
+    """Problems: sessions without the video of a task."""
+    recorded = {part for row in rows for part in row["files"]}
+    for part in TASKS[name] if rows else ():
+        task = part.capitalize()
+        if part not in recorded:
+            yield "", root, f"there is no video of the task {task}; the other one alone is read."
+        for row in rows if part in recorded else ():
+            if part not in row["files"]:
+                yield (row["session"], next(iter(row["files"].values())),
+                       f"its {task} video is missing; the other task alone is read. "
+                       "Copy it again from the corpus.")
 
 
 def open_frame_folder(root, terms=None):
@@ -98,7 +122,7 @@ def open_frame_folder(root, terms=None):
         There is no label.csv, or it lacks the column path or label.
     """
     root = Path(root)
-    table = next((p for p in (root / "label.csv", root / "datasets/avec14/label.csv")
+    table = next((p for p in (spelled(root, "label.csv"), root / "datasets/avec14/label.csv")
                   if p.exists()), None)
     if table is None:
         raise FileNotFoundError(f"{root}: no label.csv. Expected a table with the columns "
@@ -216,7 +240,7 @@ def _of_the_corpus(videos):
 
 def _one_split(session, videos, root):
     if not videos:
-        raise Fault(root, f"{session}_Depression.csv has no video; expected one named {session}_…. "
+        raise Fault(root, f"{session}_Depression.csv has no video. "
                           "Finish the download, or remove the label.")
     splits = {_split_of(path, root) for _, path in videos}
     if len(splits) > 1:

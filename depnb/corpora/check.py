@@ -2,23 +2,25 @@
 
 What a licence holder runs first, a minute's work: how many sessions, of which parts and modalities,
 and what is missing, moved, unreadable or odd, with counts. Of every file its beginning is looked
-at; nothing is extracted. What is printed of a licensed corpus names nobody and may be passed on;
-which files are meant stands in private.log in the cache. Ends with status 1 if a session, modality
-or file is missing or cannot be used, else 0.
+at, and of a table its end; nothing is extracted. What is printed of a licensed corpus names nobody
+and may be passed on; which files are meant stands in private.log in the cache. Ends with status 1
+if a session, modality or file is missing or cannot be used, else 0.
 """
 
 import argparse
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+
 from depnb import corpora
-from depnb.corpora import privacy
+from depnb.corpora import privacy, vlogs
 from depnb.corpora.daic_woz import KNOWN
-from depnb.corpora.readers import glance, quiet_stderr
+from depnb.corpora.readers import glance, quiet_stderr, read_transcript
 from depnb.files import located, passed_over
 
 
-def check(corpus):
+def check(corpus, layout=""):
     """Look at every file of a corpus.
 
     Files that cannot be used are excluded from `corpus`.
@@ -26,6 +28,8 @@ def check(corpus):
     Parameters
     ----------
     corpus : Corpus
+    layout : str, name of an opener
+        Of dvlog and lmvd, whether the arrays of a vlog have their widths and go together.
 
     Returns
     -------
@@ -41,9 +45,15 @@ def check(corpus):
     """
     files = corpus.files()
     with quiet_stderr(), ThreadPoolExecutor(8) as pool:
-        sentences = dict(zip(files, pool.map(glance, files.values()), strict=True))
+        widths = [vlogs.WIDTHS.get(layout, {}).get(name.rpartition("/")[2]) for name in files]
+        sentences = dict(zip(files, pool.map(glance, files.values(), widths), strict=True))
     unread = {recording: sentence for recording, sentence in sentences.items() if sentence}
+    if layout in vlogs.WIDTHS:
+        unread |= _apart({name: path for name, path in files.items() if name not in unread})
     corpus.exclude(unread)
+    corpus.note({recording: " ".join(told) for recording, path in corpus.files().items()
+                 if recording.endswith("/transcript")
+                 and (told := read_transcript(path).attrs["remarks"])})
     sessions, problems = corpus.sessions, corpus.problems
     out = problems[~problems["session"].isin(["all", *sessions["session"]])]
     lines = [f"{corpus.name}, {'licensed' if corpus.restricted else 'simulated'}: "
@@ -62,8 +72,21 @@ def check(corpus):
               "nothing is missing, moved, unreadable or odd",
               *(f"  {count}: {' '.join(sentence.split())}" for count, sentence in rows)]
     sound = not (unread or passed_over(corpus.root) or (out["problem"] != KNOWN).any()
-                 or not corpus.modalities().all(axis=None))
+                 or (_present(corpus) < len(sessions)).any())
     return lines, sound
+
+
+def _apart(files):
+    """Vlogs of which sound and picture do not go together: mapping "session/visual" -> sentence."""
+    faults = {}
+    for session in {name.rpartition("/")[0] for name in files}:
+        paths = [files.get(f"{session}/{part}") for part in vlogs.MODALITIES]
+        try:
+            if all(paths):
+                vlogs.together(*(np.load(path, mmap_mode="r") for path in paths))
+        except ValueError as error:
+            faults[f"{session}/visual"] = str(error)
+    return faults
 
 
 def _counts(corpus, column):
@@ -104,7 +127,7 @@ def main(arguments=None):
                          "Name another folder with --cache.")
     try:
         corpus = corpora.open(wanted.name, wanted.root, wanted.cache, **options)
-        lines, sound = check(corpus)
+        lines, sound = check(corpus, wanted.name)
         if corpus.restricted and len(corpus.problems):
             corpus.write_private_log(wanted.cache)
             lines.append(f"Which these are stands in {wanted.cache / privacy.LOG}, "

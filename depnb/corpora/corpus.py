@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,12 +10,12 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from depnb.corpora import privacy, readers
 from depnb.files import content_hash, passed_over, write_atomically
 
 SPLITS = ("train", "validation", "test")
+PEOPLE_UNKNOWN = "leakage between splits cannot be excluded"    # what loaders say
 GENDERS = {"female": "female", "male": "male", "f": "female", "m": "male",
            "woman": "female", "man": "male", "w": "female"}
 SPLIT_WORDS = {"train": "train", "training": "train", "val": "validation", "valid": "validation",
@@ -100,6 +100,7 @@ class Corpus:
         self.name, self.root, self.scale, self.aligned = name, Path(root), scale, aligned
         self._modalities, self._needs = modalities or {}, set(needs)
         terms = terms or privacy.terms(root)
+        problems = [*problems, *(_copies(rows) if terms.truth is None else ())]
         self._paths = sorted({p for row in rows for p in row["files"].values()})
         if terms.truth is not None and not all(p.resolve().is_relative_to(self.root.resolve())
                                                for p in self._paths):
@@ -110,6 +111,13 @@ class Corpus:
         self.truth, self.restricted, self.cache = terms.truth, terms.truth is None, terms.cache
         problems = [*problems, *_lost(self.root),
                     *([("", self.root / privacy.MARKER, terms.remark)] if terms.remark else [])]
+        alike = defaultdict(set)
+        for row in rows:
+            alike[readers.spelled_alike(row["participant"])].add(str(row["participant"]))
+        if twice := sum(len(names) - 1 for names in alike.values()):
+            problems.append(("", self.root, f"{twice} participants are written in two ways that "
+                                            "differ in capitals or accents alone, and count as "
+                                            "others. Correct the table, or a split may cut them."))
         table = pd.DataFrame([{k: v for k, v in row.items() if k not in ("files", "timing")}
                               for row in rows])
         if table.empty:
@@ -409,16 +417,23 @@ class Corpus:
         return {kind: {modality: _inside(spans, rows) for modality, spans in planted[kind].items()}
                 for kind in ("slow", "short")}
 
+    @property
+    def people_known(self):
+        """Whether anybody told who speaks; where not, every recording counts as a person."""
+        return not self.problems["problem"].str.contains(PEOPLE_UNKNOWN).any()
+
     def shared_participants(self):
-        """How many participants two official splits share: one row a pair of splits."""
+        """How many participants two official splits share, "not known" where nobody told who
+        speaks: one row a pair of splits.
+        """
         people = {s: set(self.sessions.loc[self.sessions["split"] == s, "participant"])
                   for s in SPLITS}
         pairs = [("train", "validation"), ("train", "test"), ("validation", "test")]
         as_printed = privacy.few if self.restricted else int
+        shared = as_printed if self.people_known else lambda count: "not known"
         return pd.DataFrame(
-            [{"split": b, "also in": a, **{name: as_printed(count) for name, count in (
-                ("participants", len(people[b])), ("shared", len(people[a] & people[b])))}}
-             for a, b in pairs])
+            [{"split": b, "also in": a, "participants": as_printed(len(people[b])),
+              "shared": shared(len(people[a] & people[b]))} for a, b in pairs])
 
     def folds(self, k=4, seed=0):
         """Fold 0..k-1 of every session: participants whole, scores or given labels balanced.
@@ -504,6 +519,9 @@ class Corpus:
             finer = table.groupby([bins.to_numpy(), "gender"])
             if finer["participant"].nunique().min() >= k:
                 bins = finer.ngroup()
+        # not at the top: it takes 75 MB, and workers that extract features split nothing
+        from sklearn.model_selection import StratifiedGroupKFold
+
         cut = StratifiedGroupKFold(k, shuffle=True, random_state=seed)
         fold = pd.Series(0, index=range(len(table)))
         groups = table["participant"].map(self._rank)
@@ -656,6 +674,37 @@ def _public(problem, people=None):
         return privacy.rounded_up(sentence)
     person = (people or {}).get(str(session), "")
     return privacy.masked(sentence, session, person, "" if path.suffix == ".csv" else path.name)
+
+
+def _copies(rows):
+    """Problems: files of a corpus that are one file."""
+    parts = {path: (row["session"], part) for row in rows for part, path in row["files"].items()}
+    for paths in equal_files(parts):
+        yield from ((parts[path][0], path, f"its {parts[path][1]} has the same content as that of "
+                     "another recording, and both are read. Copy them again from the corpus, "
+                     "or remove one.") for path in paths)
+
+
+def equal_files(paths):
+    """Files that hold the same: list of lists of two or more paths, in their order."""
+    alike, equal = defaultdict(list), defaultdict(list)
+    for path in paths:
+        alike[_glimpse(path)].append(path)
+    for glimpse, group in alike.items():
+        for path in group if glimpse and len(group) > 1 else ():
+            equal[hashlib.sha256(path.read_bytes()).digest()].append(path)
+    return [group for group in equal.values() if len(group) > 1]
+
+
+def _glimpse(path):
+    """Size and a piece of the middle of a file; nothing when it is empty or cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(size // 2)
+            return (size, file.read(4096)) if size else ()
+    except OSError:
+        return ()
 
 
 def _lost(root):

@@ -10,6 +10,7 @@ their names, whatever their case and with PHQ or PHQ8; empty rows are skipped.
 """
 
 import re
+from collections import Counter
 
 import numpy as np
 import soundfile
@@ -67,11 +68,12 @@ def open_daic_woz(root, terms=None):
         raise ValueError(f"{root}: holds E-DAIC, the extended corpus of AVEC 2019 (more people, "
                          "OpenFace 2 instead of CLNF, transcripts by speech recognition), "
                          "which depnb does not read. Give the folder of DAIC-WOZ.")
-    folders, files = _find(root)
+    folders, files, problems = _find(root)
     if not folders:
         raise FileNotFoundError(f"{root}: no session found in it or below (folders like 300_P). "
                                 "Give the folder that holds the unpacked archives.")
-    listed, problems = _read_tables(root)
+    listed, more = _read_tables(root)
+    problems += more
     rows, terms = [], terms or privacy.terms(root)
     real = terms.truth is None and any(RELEASE in table.lower() for rows_of in listed.values()
                                        for _, table, _ in rows_of)
@@ -108,15 +110,30 @@ def _extended(root):
 
 
 def _find(root):
-    """Folders of sessions in the root or below, and their files by part; both by session."""
-    folders, files = {}, {}
+    """Folders of sessions in the root or below, and their files by part; both by session.
+
+    And problems.
+    """
+    folders, files, problems, times, astray = {}, {}, [], Counter(), []
     for path in sorted([root, *below(root)]):
         if (name := re.fullmatch(r"(\d+)_P", path.name.upper())) and path.is_dir():
             folders.setdefault(name[1], path)
         elif ((name := re.fullmatch(r"(\d+)_(.+)", path.name)) and path.is_file()
-              and path.parent.name.upper() == f"{name[1]}_P" and name[2].lower() in NAMES):
-            files.setdefault(name[1], {}).setdefault(NAMES[name[2].lower()], path)
-    return folders, files
+              and name[2].lower() in NAMES):
+            if path.parent.name.upper() != f"{name[1]}_P":
+                astray.append(path)
+                continue
+            part = NAMES[name[2].lower()]
+            files.setdefault(name[1], {}).setdefault(part, path)
+            times[name[1], part] += 1
+    if astray:
+        problems.append(("", astray[0], f"{len(astray)} files lie in no folder of their session, "
+                                        "as …_AUDIO.wav outside of …_P, and are not read. "
+                                        "Move or remove them."))
+    problems += [(session, files[session][part], f"its {part} exists {count} times; the first is "
+                  "read. Keep the right one.")
+                 for (session, part), count in times.items() if count > 1]
+    return folders, files, problems
 
 
 def unlisted(root):
@@ -165,11 +182,11 @@ def _read_tables(root):
                 passed += not person
             if passed:
                 problems.append(("", path, f"{path.name}: {passed} rows whose Participant_ID is no "
-                                           "number, such as 300, are not read (a total at the "
-                                           "foot?). Correct or remove them."))
+                                           "number are not read (a total at the foot?). "
+                                           "Correct or remove them."))
     if problems and not listed:
-        raise ValueError(f"{problems[0][1]}: has no row whose Participant_ID is a number, such as "
-                         "300. Copy it again.")
+        raise ValueError(f"{problems[0][1]}: has no row whose Participant_ID is a number. "
+                         "Copy it again.")
     if not listed:
         raise FileNotFoundError(f"{root}: no split table found in it or below. Expected "
                                 "full_test_split.csv and train_split_Depression_AVEC2017.csv, "

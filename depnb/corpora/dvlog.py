@@ -36,14 +36,15 @@ def open_dvlog(root, terms=None):
     ValueError
         The table is another one, or no vlog can be used.
     """
-    table = find_table(root, ("labels.csv",))
+    table, problems = find_table(root, ("labels.csv",))
     listed = read_rows(table, ("index", "label", "gender", "fold"), COLUMNS)
     arrays_by_id = arrays_of(root)
     inhabited = {folder for parts in arrays_by_id.values() for paths in parts.values()
                  for p in paths for folder in p.parents}
     folders = {p.name: p for p in table.parent.iterdir()
                if p.is_dir() and p not in inhabited and not hidden(p.name)}
-    return open_vlogs("D-Vlog", root, table, listed, LABELS, arrays_by_id, EXPECTED, folders, terms)
+    return open_vlogs("D-Vlog", root, table, listed, LABELS, arrays_by_id, EXPECTED, folders,
+                      problems, terms)
 
 
 def arrays_of(root):

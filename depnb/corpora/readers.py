@@ -3,6 +3,7 @@
 An error says what was expected and what to do, not where the file lies.
 """
 
+import contextlib
 import csv
 import difflib
 import functools
@@ -11,29 +12,31 @@ import os
 import re
 import unicodedata
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
-import librosa
 import numpy as np
 import pandas as pd
-import soundfile
 
+from depnb.corpora import containers
+from depnb.corpora.sound import AudioError, check_readable, read_audio  # noqa: F401
 from depnb.files import hidden
 
 VIDEOS = (".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm")
-AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff")
+AUDIO = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aif", ".aiff", ".m4a", ".aac", ".wma", ".amr",
+         ".3gp")
 # not read, but named where they are passed over
-OTHER_MEDIA = (".m4a", ".aac", ".wma", ".amr", ".mpg", ".mpeg", ".wmv", ".3gp", ".flv", ".ts")
+OTHER_MEDIA = (".mpg", ".mpeg", ".wmv", ".flv", ".ts")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
-SILENT = 1e-4               # of full scale; a recording that never leaves this band is silent
+FPS = 30                    # of tracked frames, DAIC-WOZ
+MANY_MISSING = 0.5          # of the frames; above this share a table or a video is refused
 LEAD = ["frame", "timestamp", "confidence", "success"]
 KEYPOINTS = [f"{axis}{i}" for axis in "XYZ" for i in range(68)]
 GAZE = [f"{axis}_{eye}" for eye in ("0", "1", "h0", "h1") for axis in "xyz"]
 NOT_NUMBERS = ["-1.#IND", "1.#IND", "-1.#QNAN", "1.#QNAN", "-1.#INF", "1.#INF", "-nan(ind)",
                "-nan", "nan"]
 SPEAKERS = ("participant", "ellie")
+UNTOLD = {"", "n/a", "na", "nan", "none", "null", "unknown", "?", "-", "--"}   # nobody, in a table
 COLUMNS = {"start_time": "start", "stop_time": "stop", "speaker": "speaker", "value": "value"}
 
 
@@ -51,35 +54,90 @@ def read_frames(path, step=1):
     Raises
     ------
     VideoError
-        The file is unreadable, empty or truncated.
+        As `timed_frames`.
+    """
+    return (frame for frame, _ in timed_frames(path, step))
+
+
+def timed_frames(path, step=1):
+    """The frames of `read_frames`, each with its time.
+
+    Yields
+    ------
+    (H, W, 3) uint8 RGB
+    float, seconds from the file's beginning by its time stamps; where these are, to a millisecond,
+    multiples of a constant frame rate, exactly such; NaN for images
+
+    Raises
+    ------
+    VideoError
+        The file is unreadable, empty, truncated or damaged; or its frames have no times.
     """
     path = Path(path)
     if path.is_dir():
-        yield from _read_folder(path, step)
+        yield from ((frame, np.nan) for frame in _read_folder(path, step))
         return
     if path.stat().st_size == 0:
         raise VideoError("the file is empty; expected a video. Copy it again from the corpus.")
     with quiet_stderr():
         video = cv2.VideoCapture(str(path))
-        promised = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
-        # a stream written without knowing its length promises nothing
-        if not video.isOpened() or promised == 0:
+        if not video.isOpened():
             raise VideoError("not a readable video (truncated, or not a video at all). "
                              "Copy it again from the corpus.")
-        count = 0
+        promised, rate = (video.get(p) for p in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
+        count, before, start = 0, -np.inf, containers.begins(path)
         while video.grab():
+            before = _time(count, rate, video.get(cv2.CAP_PROP_POS_MSEC) / 1000, before)
             if count % step == 0:
                 ok, frame = video.retrieve()
                 if not ok:
                     break
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), start + before
             count += 1
         video.release()
+    _check_complete(path, count, promised, before * rate + 1)
+
+
+def _time(number, rate, stamp, before):
+    """Time of a frame, in s.
+
+    number : of the frame, from 0; rate : frames a second; stamp, before : s, of it and the last one
+    """
+    even = number / rate if 1 <= rate <= 240 else np.nan
+    if abs(stamp - even) <= 1e-3:
+        return even
+    if stamp <= 0 < number:                                 # there is none
+        stamp = even
+    if not stamp >= before:
+        raise VideoError(f"its frames cannot be placed in time: the stamp of frame {number} is "
+                         "missing, or before that of the frame before it. "
+                         "Convert it again (ffmpeg -i VIDEO -r 30 NEW.mp4), or leave it out.")
+    return stamp
+
+
+def _check_complete(path, count, promised, place):
+    """Refuse a video file of which frames are missing.
+
+    count : frames that were decoded
+    promised : frames of which the header speaks
+    place : number, by its time and the frame rate, of the last one, from 1
+    """
     if count == 0:
         raise VideoError("not a readable video: no frame of it can be decoded. "
                          "Copy it again from the corpus.")
-    if count < min(0.98 * promised, promised - 2):  # some encoders overstate it by a frame or two
-        raise VideoError(f"truncated: {count} of {promised} frames can be decoded. "
+    if containers.ends_early(path):
+        raise VideoError(f"truncated: a part of the file is missing, {count} frames can be "
+                         "decoded. Copy it again from the corpus.")
+    if promised > 0 and count >= min(0.98 * promised, promised - 2):
+        return
+    shown_frames = promised
+    if path.suffix.lower() == ".avi":       # counts empty frames, where the picture stands still
+        count = round(place) if np.isfinite(place) else count
+    else:
+        with contextlib.suppress(OSError, ValueError):
+            shown_frames = containers.frames_in(path)
+    if count < min(0.98 * shown_frames, shown_frames - 2):
+        raise VideoError(f"damaged: {count} of {shown_frames:.0f} frames can be decoded. "
                          "Copy it again from the corpus.")
 
 
@@ -96,85 +154,6 @@ def _read_folder(path, step):
         if frame is None:
             raise VideoError(f"{name.name} is not a readable image. Extract the frames again.")
         yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-
-
-class AudioError(ValueError):
-    """A recording that cannot be used; the message says what was expected and what to do."""
-
-
-def read_audio(path, mono=True):
-    """A recording at its own rate.
-
-    WAV, FLAC, MP3 and OGG by soundfile, anything else as librosa can.
-
-    Parameters
-    ----------
-    path : path
-    mono : bool
-        Mean of the channels.
-
-    Returns
-    -------
-    samples : (n,) float32 in about [-1, 1]; without `mono` (n, channels)
-    rate : int, Hz
-
-    Raises
-    ------
-    AudioError
-        The file is unreadable, truncated, empty or silent, or holds NaN.
-    OSError
-        It is missing.
-    """
-    if Path(path).stat().st_size == 0:
-        raise AudioError("the file is empty; expected a recording. Copy it again from the corpus.")
-    try:
-        with soundfile.SoundFile(path) as file:
-            samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
-            promised, notes = file.frames, re.search(r"data : (\d+) \(should be (\d+)\)",
-                                                     file.extra_info)
-    except soundfile.LibsndfileError:
-        try:
-            with warnings.catch_warnings():
-                # librosa's announcements of its second reader's end
-                warnings.simplefilter("ignore")
-                samples, rate = librosa.load(path, sr=None, mono=False)
-            samples = np.atleast_2d(samples).T
-            promised, notes = len(samples), None
-        except Exception:
-            raise AudioError("not a readable recording (truncated, or not audio at all); "
-                             "expected WAV, FLAC, MP3 or OGG. "
-                             "Copy it again from the corpus, or convert it to WAV.") from None
-    if len(samples) == 0:
-        raise AudioError("the recording holds no samples. Copy it again from the corpus.")
-    # larger: a program that wrote without knowing the length
-    if notes and int(notes[1]) < 2**31 - 2**16:
-        promised = len(samples) * int(notes[1]) / int(notes[2])
-    if len(samples) < 0.98 * promised:
-        raise AudioError(f"truncated: {len(samples) / rate:.1f} of {promised / rate:.1f} s are "
-                         "there. Copy it again from the corpus.")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{np.count_nonzero(~np.isfinite(samples))} of {samples.size} samples are "
-                         "not numbers (NaN or infinite). "
-                         "Export the recording again, or leave it out.")
-    check_sound(samples)
-    return (samples.mean(axis=1) if mono else samples), rate
-
-
-def check_sound(samples):
-    """Refuse a silent recording.
-
-    Parameters
-    ----------
-    samples : (n,) or (n, channels), in [-1, 1]
-
-    Raises
-    ------
-    AudioError
-        It never leaves 1e-4 of full scale.
-    """
-    if np.abs(samples - samples.mean(axis=0)).max() < SILENT:
-        raise AudioError("the recording is silent; expected speech. "
-                         "Check the microphone's channel, or leave it out.")
 
 
 def read_table(path, columns):
@@ -203,7 +182,7 @@ def read_table(path, columns):
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             read = functools.partial(pd.read_csv, path, skipinitialspace=True, index_col=False,
-                                     na_values=NOT_NUMBERS)
+                                     na_values=NOT_NUMBERS, encoding_errors="replace")
             header = [c.strip().lower() for c in read(nrows=0)]
             try:
                 table = read(dtype=np.float32)
@@ -223,6 +202,49 @@ def read_table(path, columns):
     return table.to_numpy(np.float32)[:, [header.index(c) for c in wanted]]
 
 
+def in_time(table):
+    """The rows of a table of tracked frames, each at its own time.
+
+    A row's time is its time stamp, or else its frame number, counted from 1.
+
+    Parameters
+    ----------
+    table : (rows, columns), as of `read_table`
+
+    Returns
+    -------
+    (frames, columns) float32
+        Row i is that of i / FPS seconds, of several the first; NaN where there is none.
+    remarks : list of str
+
+    Raises
+    ------
+    ValueError
+        No row has either, or more than MANY_MISSING of the frames have no row.
+    """
+    time = table[:, 1] * FPS
+    timed = np.isfinite(time)
+    timed &= len(np.unique(time[timed])) > 1 or len(table) == 1     # one time for all is none
+    at = np.rint(np.where(timed, time, table[:, 0] - 1).astype(float))
+    placeable = np.flatnonzero(np.isfinite(at) & (at >= 0))
+    if not len(placeable):
+        raise ValueError("its rows have neither a time nor a frame number. "
+                         "Copy it again from the corpus.")
+    places, rows = np.unique(at[placeable], return_index=True)
+    frames = int(places[-1]) + 1
+    if len(rows) < (1 - MANY_MISSING) * frames:
+        raise ValueError(f"only {len(rows)} of {frames} frames have a row (rows are missing, or "
+                         "times are not seconds). Copy it again from the corpus.")
+    placed = np.full((frames, table.shape[1]), np.nan, np.float32)
+    placed[places.astype(int)] = table[placeable[rows]]
+    notes = {f"{frames - len(rows)} of {frames} frames have no row.": len(rows) < frames,
+             f"{len(at) - len(placeable)} of {len(at)} rows have neither a time nor a frame "
+             "number.": len(placeable) < len(at),
+             f"{len(placeable) - len(rows)} of {len(at)} rows repeat the time of another.":
+                 len(rows) < len(placeable)}
+    return placed, [sentence for sentence, holds in notes.items() if holds]
+
+
 def tracked(table):
     """Where a face was tracked: success, and values are numbers and not all zero.
 
@@ -239,8 +261,8 @@ def tracked(table):
 
 
 def read_points(path, columns):
-    """KEYPOINTS or GAZE of every frame: (frames, 68 or 4, 3) float32, NaN where tracking failed."""
-    table = read_table(path, columns)
+    """KEYPOINTS or GAZE, FPS frames a second: (frames, 68 or 4, 3) float32, NaN where lost."""
+    table, _ = in_time(read_table(path, columns))
     table[~tracked(table)] = np.nan
     return points_of(table, columns)
 
@@ -272,7 +294,8 @@ def read_transcript(path):
         It is empty, otherwise separated or lacks a column; no turn is the participant's; or one of
         theirs has no times, negative ones, or stops before it starts.
     """
-    lines = [line for line in re.split(r"\r\n?|\n", decoded(path)) if line.strip()]
+    words = decoded(path)
+    lines = [line for line in re.split(r"\r\n?|\n", words) if line.strip(" \t\0")]
     if not lines:
         raise ValueError("the transcript is empty. Copy it again from the corpus.")
     header = [c.strip().lower() for c in lines[0].split("\t")]
@@ -296,6 +319,8 @@ def read_transcript(path):
             "name neither Participant nor Ellie and are passed over": (speakers == "").sum()}
     table.attrs["remarks"] = [f"{count} rows of the transcript {what}."
                               for what, count in told.items() if count]
+    if words.rstrip("\0 \t")[-1] not in "\r\n":
+        table.attrs["remarks"].append("the transcript's last row has no end: it may be cut short.")
     for column in ("start", "stop"):
         table[column] = pd.to_numeric(table[column].str.replace(",", "."), errors="coerce")
     _check(table[table["speaker"] == "Participant"])
@@ -397,11 +422,24 @@ def read_columns(path):
     return pd.DataFrame(rows, columns=names, dtype=str)[[name for name in names if name]]
 
 
+def unread(columns, known, table):
+    """A sentence on columns of a table that nobody reads, as misspelt ones; "" without any."""
+    others = [column for column in columns if column and column not in known]
+    return (f"{table}: {len(others)} columns are not read ({', '.join(others)[:60]}). "
+            f"Those that are: {', '.join(known)}. Correct the names, if it is one."
+            if others else "")
+
+
 def number(text):
     """A number as people write it, with a point or a comma -> float, NaN for any other text."""
     text = str(text).strip()
     return float(pd.to_numeric(text.replace(",", ".") if "." not in text else text,
                                errors="coerce"))
+
+
+def plain(text):
+    """A name that is a number, without what a spreadsheet puts behind it: 17 from 17.0 or 17,0."""
+    return re.sub(r"\A(\d+)[.,]0+\Z", r"\1", text)
 
 
 def spelled_alike(name):
@@ -450,20 +488,22 @@ def read_array(path, width=None):
                     f"expected (seconds, {width or 'features'})")
     try:
         with open(path, "rb") as file:
-            pickled = file.read(1) == b"\x80"
+            pickled, size = file.read(1) == b"\x80", file.seek(0, 2)
         array = None if pickled else np.lib.format.open_memmap(path, mode="r")
+        if array is not None and array.offset + array.nbytes != size:   # more than it says
+            array = None
     except OSError as error:
         raise ValueError(f"cannot be read ({error.strerror or error}). "
                          "Check the file and its permissions.") from None
-    except (ValueError, EOFError) as error:
+    except Exception as error:          # a damaged header raises what Python's own parser raises
         pickled, array = "Python objects" in str(error), None
     if pickled:
         raise ValueError("holds pickled Python objects, which may run code when read: refused; "
                          "expected an array of numbers. "
                          "Save it again as float32, with the program that made it.")
     if array is None:
-        raise ValueError("not a whole .npy file (empty, truncated or of another format); "
-                         f"{shape}. {again}")
+        raise ValueError("not a whole .npy file (empty, truncated, with something behind its "
+                         f"numbers, or of another format); {shape}. {again}")
     if array.dtype.kind not in "fiu":
         raise ValueError(f"holds {array.dtype.name}, no real numbers; {shape}. {again}")
     if array.ndim != 2 or array.shape[1] != (width or array.shape[1]):
@@ -479,14 +519,17 @@ def read_array(path, width=None):
     return array
 
 
-def glance(path):
+def glance(path, width=None):
     """What is wrong with a file of a corpus, as far as a look at its beginning tells.
 
-    Arrays and transcripts, which are small, are read to their end.
+    Of a video, whether its end is there too. Arrays and transcripts, which are small, are read to
+    their end.
 
     Parameters
     ----------
     path : Path of a file, or of a folder of images
+    width : int, optional
+        Columns that an array must have.
 
     Returns
     -------
@@ -499,21 +542,25 @@ def glance(path):
         elif path.stat().st_size == 0:
             return "the file is empty. Copy it again from the corpus."
         elif kind == ".npy":
-            read_array(path)
+            read_array(path, width)
         elif path.stem.lower().endswith("transcript"):
             read_transcript(path)
         elif kind in VIDEOS:
             next(read_frames(path))
+            if containers.ends_early(path):
+                return "truncated: a part of the file is missing. Copy it again from the corpus."
         elif kind in AUDIO:
-            soundfile.info(path)
+            check_readable(path)
         else:
             with path.open("rb") as file:
                 begins = [cell.strip() for cell in file.readline(4096).decode().lower().split(",")]
+                file.seek(max(0, path.stat().st_size - 65536))
+                last = file.read().strip().splitlines()[-1]
+            if last.count(b",") != len(begins) - 1:
+                return "its last row is cut short, or of another length. Copy it again."
             if not set(LEAD) <= set(begins):
                 return (f"its first line lacks one of {', '.join(LEAD)}. "
                         "Copy it again from the corpus.")
-    except soundfile.LibsndfileError:
-        return "not a readable recording. Copy it again from the corpus, or convert it to WAV."
     except UnicodeDecodeError:
         return "its first line is no text in UTF-8. Copy it again from the corpus."
     except ValueError as error:
@@ -523,7 +570,7 @@ def glance(path):
     return ""
 
 
-@contextmanager
+@contextlib.contextmanager
 def quiet_stderr():
     """Send what libraries print on the standard error (file names, log noise) to nowhere.
 

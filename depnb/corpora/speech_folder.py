@@ -1,26 +1,36 @@
 """A folder of recordings by class, as the CFRAFN repository expects it, and who speaks in them.
 
-<anything>_<label>/…/<recording>      label 0 (control) or 1 (depressed); WAV, FLAC, MP3 or OGG
+<anything>_<label>/…/<recording>      label 0 (control) or 1 (depressed); WAV, FLAC, MP3, OGG, M4A,
+                                      or a video, of which the sound is read
 participants.csv                      file,participant and optionally gender,phq8_total
 
 A session is one recording. Its label is its folder's. Participants, which the repository does not
 ask for, come from the table, one row a recording, or from the file names.
 """
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from depnb.corpora import privacy
-from depnb.corpora.corpus import CLASS, PHQ8, Corpus, gender_of, unusable
-from depnb.corpora.readers import AUDIO, number, read_columns, spelled_alike
+from depnb.corpora.corpus import CLASS, PHQ8, Corpus, equal_files, gender_of, unusable
+from depnb.corpora.readers import (
+    AUDIO,
+    UNTOLD,
+    VIDEOS,
+    number,
+    plain,
+    read_columns,
+    spelled,
+    spelled_alike,
+    unread,
+)
 from depnb.files import below
 
 TABLE = "participants.csv"
+COLUMNS = ("file", "participant", "gender", "phq8_total", "age")
 
 
 def open_speech_folder(root, pattern=None, terms=None):
@@ -54,19 +64,20 @@ def open_speech_folder(root, pattern=None, terms=None):
     if not recordings:
         raise unusable(f"{root}: no recording found ({len(problems)} files left out). "
                        "Expected folders named like voices_0 (controls) and voices_1 "
-                       "(depressed) that hold WAV, FLAC, MP3 or OGG files.",
+                       "(depressed) that hold WAV, FLAC, MP3, OGG or M4A files.",
                        [(file, path, f"{file} {sentence}") for file, path, sentence in problems],
                        terms or privacy.terms(root), kind=FileNotFoundError)
     if pattern:
         people, faults = _by_pattern(pattern, recordings)
-    elif (root / TABLE).exists():
-        people, faults = _by_table(root / TABLE, recordings)
+    elif (table := spelled(root, TABLE)).exists():
+        people, faults = _by_table(table, recordings)
     else:
         people, faults = {file: {"participant": file} for file in recordings}, [
             ("", root, f"no {TABLE} and no pattern for file names: every recording counts as its "
                        "own participant, and leakage between splits cannot be excluded. "
                        "Add one of them.")]
-    recordings, copies = _without_copies(recordings)
+    labels = Counter(label for _, label in recordings.values())
+    recordings, copies = _without_copies(recordings, people)
     problems += faults + copies
     stems = Counter(path.stem for path, _ in recordings.values())
     names = {file: path.stem if stems[path.stem] == 1 else file.replace("/", ":")
@@ -80,10 +91,11 @@ def open_speech_folder(root, pattern=None, terms=None):
     problems = [(name := names.get(file, file), path, f"{name} {sentence}".strip())
                 for file, path, sentence in problems]
     if len({row["label"] for row in rows}) == 1:
-        raise unusable(f"{root}: "
-                       f"all {len(rows)} usable recordings are of class {rows[0]['label']}; "
-                       "expected folders of both classes, named like voices_0 and voices_1.",
-                       problems, terms or privacy.terms(root))
+        terms, other = terms or privacy.terms(root), 1 - rows[0]["label"]
+        count = privacy.few(labels[other]) if terms.truth is None else labels[other]
+        fault = (f"all {count} in its folder are left out" if labels[other] else
+                 f"none lies in a folder whose name ends in _{other}, as voices_{other}")
+        raise unusable(f"{root}: no usable recording of class {other}: {fault}.", problems, terms)
     scale = PHQ8 if "phq8_total" in next(iter(people.values()), {}) else CLASS
     for row in rows:
         row["score"] = row.pop("phq8_total", row["score"])
@@ -106,6 +118,8 @@ def split_by_file(corpus):
     ValueError
         A class has fewer than five recordings.
     """
+    from sklearn.model_selection import train_test_split  # not at the top: it takes 75 MB
+
     files = corpus.files()
     order = [recording.rpartition("/")[0] for recording in sorted(files, key=files.get)]
     label = corpus.sessions.set_index("session")["label"][order].sample(frac=1, random_state=42)
@@ -128,19 +142,23 @@ def split_by_file(corpus):
 def _find(root):
     """All recordings in class folders -> recording -> (path, label); problems."""
     recordings, problems = {}, []
-    for path in (p for p in below(root) if p.is_file()):
-        parts = path.relative_to(root).parts
+    paths = [path for path in below(root) if path.is_file()]
+    sounds = {path.with_suffix("") for path in paths if path.suffix.lower() in AUDIO}
+    for path in paths:
+        parts, kind = path.relative_to(root).parts, path.suffix.lower()
         file, folder = "/".join(parts), parts[0] if len(parts) > 1 else ""
-        is_audio = path.suffix.lower() in AUDIO
-        label = re.fullmatch(r".*_([01])", folder)
-        if is_audio and label:
+        label = re.fullmatch(r".*_([01])\s*", folder)
+        if kind in VIDEOS and path.with_suffix("") in sounds:
+            problems.append((file, path, "is passed over: a sound file of its name lies beside it. "
+                                         "Remove one of them."))
+        elif kind in (*AUDIO, *VIDEOS) and label:
             recordings[file] = (path, int(label[1]))
-        elif is_audio:
+        elif kind in (*AUDIO, *VIDEOS):
             problems.append((file, path, "lies in no folder whose name ends in _0 or _1, "
                                          "the label. Move it, or rename the folder."))
         elif label:
-            problems.append((file, path, "is no WAV, FLAC, MP3 or OGG file and is not read. "
-                                         "Remove or convert it."))
+            problems.append((file, path, "is no WAV, FLAC, MP3, OGG or M4A file, nor another that "
+                                         "is read. Remove or convert it."))
     return recordings, problems
 
 
@@ -168,8 +186,9 @@ def _by_table(table, recordings):
     if not {"file", "participant"} <= set(listed.columns):
         raise ValueError(f"{table}: lacks the column file or participant; expected "
                          "file,participant and optionally gender,phq8_total. Add the header.")
-    listed = listed[[c for c in ("file", "participant", "gender", "phq8_total") if c in listed]]
-    alike, people, problems = defaultdict(list), {}, []
+    told = unread(listed.columns, COLUMNS, table.name)
+    listed = listed[[c for c in COLUMNS[:4] if c in listed]]
+    alike, people, problems = defaultdict(list), {}, [("", table, told)][:bool(told)]
     for file, (path, _) in recordings.items():
         for spelling in {spelled_alike(file), spelled_alike(path.name)}:
             alike[spelling].append(file)
@@ -194,7 +213,7 @@ def _by_table(table, recordings):
             if "gender" in fact:
                 fact["gender"], remark = gender_of(fact["gender"])
                 problems += [(name, table, remark)] if remark else []
-            people[name] = fact
+            people[name] = fact | {"participant": plain(fact["participant"])}
             if len(rows) > 1:
                 problems.append((name, table, f"has {len(rows)} equal rows in {TABLE}; read once. "
                                               "Remove the others."))
@@ -209,7 +228,7 @@ def _fault(fact, rows):
     """What is wrong with the row or rows of one recording, or nothing."""
     if len(rows.drop(columns="file").drop_duplicates()) > 1:
         return f"has {len(rows)} rows that differ; expected one"
-    if not fact["participant"]:
+    if fact["participant"].lower() in UNTOLD:
         return "has a row without participant"
     score = number(fact.get("phq8_total", "0"))
     if not PHQ8.low <= score <= PHQ8.high:
@@ -218,33 +237,27 @@ def _fault(fact, rows):
     return ""
 
 
-def _without_copies(recordings):
-    """Recordings of equal content once, or not at all if in both classes; problems."""
-    alike, equal = defaultdict(list), defaultdict(list)
-    for file, (path, _) in recordings.items():
-        alike[_glimpse(path)].append(file)
-    for glimpse, files in alike.items():
-        for file in files if glimpse and len(files) > 1 else ():
-            equal[hashlib.sha256(recordings[file][0].read_bytes()).digest()].append(file)
-    out = {}
-    for files in (files for files in equal.values() if len(files) > 1):
-        both = len({recordings[file][1] for file in files}) > 1
-        out |= dict.fromkeys(files if both else files[1:], "has the same content as a recording "
-                             + ("of the other class; neither is used. Keep the right one." if both
-                                else "of its class, which is used. Remove one."))
-    problems = [(file, recordings[file][0], sentence) for file, sentence in out.items()]
+def _without_copies(recordings, people):
+    """Recordings of equal content once, or not at all if of both classes or two people; problems.
+
+    people : mapping recording -> facts, as far as they are known
+    """
+    files, out, copies = {path: file for file, (path, _) in recordings.items()}, {}, {}
+    for paths in equal_files(files):
+        names = [files[path] for path in paths]
+        kinds = {recordings[name][1] for name in names}
+        owners = {people[name]["participant"] for name in names if name in people} - {*names}
+        if len(kinds) > 1 or len(owners) > 1:
+            what = "the other class" if len(kinds) > 1 else "another participant"
+            out |= dict.fromkeys(names, f"has the same content as a recording of {what}; neither "
+                                        "is used. Keep the right one.")
+        else:
+            copies[names[0]] = "has copies, which are not used. Make sure that it is the right one."
+            out |= dict.fromkeys(names[1:], "has the same content as a recording of its class, "
+                                            "which is used. Remove one.")
+    problems = [(file, recordings[file][0], sentence)
+                for file, sentence in (out | copies).items()]
     return {file: recording for file, recording in recordings.items() if file not in out}, problems
-
-
-def _glimpse(path):
-    """Size and a piece of the middle of a file; nothing when it is empty or cannot be opened."""
-    try:
-        with path.open("rb") as sound:
-            size = sound.seek(0, 2)
-            sound.seek(size // 2)
-            return (size, sound.read(4096)) if size else ()
-    except OSError:
-        return ()
 
 
 def _contradictions(rows):

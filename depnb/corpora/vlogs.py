@@ -4,36 +4,44 @@ Neither corpus tells who speaks. speakers.csv beside the table is our addition: 
 optionally gender, one row a vlog. Without it every vlog counts as its own speaker.
 """
 
+from collections import defaultdict
+
 import numpy as np
 
 from depnb.corpora import privacy
 from depnb.corpora.corpus import CLASS, SPLIT_WORDS, Corpus, gender_of, unusable
-from depnb.corpora.readers import read_cells
+from depnb.corpora.readers import UNTOLD, plain, read_cells, spelled, unread
 from depnb.files import below
 
+WIDTHS = {"dvlog": {"acoustic": 25, "visual": 136}, "lmvd": {"acoustic": 128, "visual": 136}}
+# Rows. Sound and picture of one file end a second or two apart; more, and they are of different
+# files.
+TOLERANCE = 5
 MODALITIES = {"acoustic": ("acoustic",), "visual": ("visual",)}
 SPEAKERS = "speakers.csv"
 
 
 def find_table(root, names):
-    """The label table, in the root or below.
+    """The label table, in the root or below, whatever its case: path; problems.
 
     Raises
     ------
     FileNotFoundError
         There is none.
     """
-    tables = sorted((len(p.parts), names.index(p.name), p)
-                    for p in below(root) if p.name in names)
+    tables = sorted((len(p.parts), names.index(p.name.lower()), p)
+                    for p in below(root) if p.name.lower() in names and p.is_file())
     if not tables:
         raise FileNotFoundError(f"{root}: no {' or '.join(names)} found in it or below. "
                                 "Give the folder that holds the corpus as distributed.")
-    return tables[0][2]
+    table, others = tables[0][2], len(tables) - 1
+    return table, [("", table, f"{others} more label tables lie there and are not read; "
+                               f"{table.name} that lies highest is. Remove the others.")][:others]
 
 
 def arrays(root):
     """Paths of all .npy files in the root or below."""
-    return [p for p in below(root) if p.suffix == ".npy" and p.is_file()]
+    return [p for p in below(root) if p.suffix.lower() == ".npy" and p.is_file()]
 
 
 def read_rows(path, needed, positions=()):
@@ -72,7 +80,8 @@ def read_rows(path, needed, positions=()):
     return [dict.fromkeys(names, "") | dict(zip(names, row, strict=False)) for row in body]
 
 
-def open_vlogs(name, root, table, listed, labels, arrays_by_id, expected, folders, terms=None):
+def open_vlogs(name, root, table, listed, labels, arrays_by_id, expected, folders, problems,
+               terms=None):
     """A corpus of vlogs. What is left out is listed in `problems`, remarks on others too.
 
     Parameters
@@ -84,6 +93,7 @@ def open_vlogs(name, root, table, listed, labels, arrays_by_id, expected, folder
     arrays_by_id : mapping id -> part -> paths
     expected : mapping part -> where an array lies, with {0} for the id
     folders : mapping id -> folder without arrays
+    problems : list of (session, path, sentence), found so far
     terms : privacy.Terms, optional
 
     Returns
@@ -95,13 +105,9 @@ def open_vlogs(name, root, table, listed, labels, arrays_by_id, expected, folder
     ValueError
         No vlog, or one class alone, can be used.
     """
-    by_id = {}
-    for row in listed:
-        by_id.setdefault(row["index"], []).append(row)
-    speakers, problems = _speakers(table.with_name(SPEAKERS))
-    if by_id.pop("", None):
-        problems.append(("", table, f"{table.name} has rows without index, which are not read. "
-                                    "Complete or remove them."))
+    by_id, more = _by_id(listed, table, arrays_by_id)
+    speakers, others = _speakers(spelled(table.parent, SPEAKERS), arrays_by_id)
+    problems = [*problems, *more, *others, *_unused(root, arrays_by_id, expected)]
     rows = []
     for vlog in sorted({*by_id, *arrays_by_id, *folders}):
         listings, speaker_rows = by_id.get(vlog, []), speakers.get(vlog, [])
@@ -121,14 +127,18 @@ def open_vlogs(name, root, table, listed, labels, arrays_by_id, expected, folder
             remarks.append(f"has no row in {SPEAKERS}: it counts as a speaker of its own. Add one.")
         problems += [(vlog, path, sentence) for sentence in remarks]
         label = labels[row["label"].lower()]
-        rows.append({"session": vlog, "participant": person.get("speaker", f"vlog {vlog}"),
+        rows.append({"session": vlog, "participant": plain(person.get("speaker", f"vlog {vlog}")),
                      "gender": gender,
                      "split": SPLIT_WORDS[row["fold"].lower()], "score": label, "label": label,
                      "files": {part: paths[0] for part, paths in files.items()}})
     if len({row["label"] for row in rows}) == 1:
-        raise unusable(f"{root}: all {len(rows)} usable vlogs are of class {rows[0]['label']}; "
-                       "expected both. Finish the download.", problems,
-                       terms or privacy.terms(root))
+        terms, other = terms or privacy.terms(root), 1 - rows[0]["label"]
+        count = sum(any(labels.get(row["label"].lower()) == other for row in by_id[vlog])
+                    for vlog in by_id)
+        few = privacy.few(count) if terms.truth is None else count
+        fault = (f"all {few} that {table.name} lists are left out" if count else
+                 f"{table.name} lists none; expected both classes")
+        raise unusable(f"{root}: no usable vlog of class {other}: {fault}.", problems, terms)
     return Corpus(name, root, CLASS, rows, problems, modalities=MODALITIES,
                   needs=tuple(MODALITIES), terms=terms)
 
@@ -155,22 +165,79 @@ def _fault(listings, files, speaker_rows, labels, expected, table):
     if listings[0]["fold"].lower() not in SPLIT_WORDS:
         return (f"its fold is {listings[0]['fold'][:20]!r}; expected train, valid or test. "
                 f"Correct {table}.")
-    if any(row != speaker_rows[0]
-           for row in speaker_rows) or (speaker_rows and not speaker_rows[0]["speaker"]):
+    if any(row != speaker_rows[0] for row in speaker_rows) or (
+            speaker_rows and speaker_rows[0]["speaker"].lower() in UNTOLD):
         return f"has rows that differ, or name nobody, in {SPEAKERS}. Keep the right one."
     return ""
 
 
-def _speakers(path):
+def _by_id(rows, table, arrays_by_id):
+    """Rows of a table by their index, with or without the noughts that spreadsheets drop.
+
+    -> mapping id -> its rows; problems of the whole corpus.
+    """
+    listed, alike, by_id, otherwise = {row["index"] for row in rows}, defaultdict(list), {}, set()
+    for vlog in arrays_by_id.keys() - listed:
+        alike[_bare(vlog)].append(vlog)
+    for row in rows:
+        index = row["index"]
+        if index and index not in arrays_by_id and len(alike[_bare(index)]) == 1:
+            (index,) = alike[_bare(index)]
+            otherwise.add(index)
+        by_id.setdefault(index, []).append(row | {"index": index})
+    problems = []
+    if otherwise:
+        problems.append(("", table, f"{table.name}: {len(otherwise)} vlogs are listed without the "
+                                    "noughts before their number, or with some behind; read as "
+                                    "meant. Save the column index as text."))
+    if by_id.pop("", None):
+        problems.append(("", table, f"{table.name} has rows without index, which are not read. "
+                                    "Complete or remove them."))
+    return by_id, problems
+
+
+def _bare(index):
+    return plain(index).lstrip("0").casefold()
+
+
+def _unused(root, arrays_by_id, expected):
+    """A problem of the whole corpus: arrays that are of no vlog by their names."""
+    used = {path for parts in arrays_by_id.values() for paths in parts.values() for path in paths}
+    if others := [path for path in arrays(root) if path not in used]:
+        places = " or ".join(to.partition(" ")[0].format("<id>") for to in expected.values())
+        yield ("", others[0], f"{len(others)} files ending in .npy are no vlog's by their names "
+                              f"or folders, and not read; expected {places}. "
+                              "Rename, move or remove them.")
+
+
+def _speakers(path, arrays_by_id):
     """-> mapping id -> its rows; problems of the whole corpus."""
     if not path.exists():
         return {}, [("", path, f"there is no {SPEAKERS}: every vlog counts as its own speaker, "
                                "and leakage between splits cannot be excluded. "
                                "Add it (index,speaker) if you know who speaks.")]
-    speakers = {}
-    for row in read_rows(path, ("index", "speaker")):
-        speakers.setdefault(row["index"], []).append(row)
-    return speakers, []
+    rows = read_rows(path, ("index", "speaker"))
+    speakers, problems = _by_id(rows, path, arrays_by_id)
+    told = unread(rows[0], ("index", "speaker", "gender"), path.name)
+    return speakers, problems + [("", path, told)][:bool(told)]
+
+
+def together(acoustic, visual):
+    """Sound and picture of one vlog, both cut to the shorter from the start.
+
+    (Ta, Fa), (Tv, Fv) -> (T, Fa), (T, Fv).
+
+    Raises
+    ------
+    ValueError
+        When the lengths differ by more than TOLERANCE rows.
+    """
+    rows = min(len(acoustic), len(visual))
+    if max(len(acoustic), len(visual)) - rows > TOLERANCE:
+        raise ValueError(f"{len(acoustic)} rows of sound and {len(visual)} of picture; "
+                         f"expected one a second of each, at most {TOLERANCE} apart. "
+                         "Check that both are of this vlog, or leave it out.")
+    return acoustic[:rows], visual[:rows]
 
 
 def standardised(visual):

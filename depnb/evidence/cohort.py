@@ -81,8 +81,8 @@ def cohort_folds(people, k, seed):
     """
     fewest = people["label"].value_counts().reindex([0, 1], fill_value=0).min()
     if fewest < k:
-        raise ValueError(f"{k} folds: the smaller class has {fewest} participants. Choose fewer "
-                         "folds or more participants.")
+        raise ValueError(f"{k} folds: the smaller class has {fewest} participants. "
+                         "Take more participants.")
     median = people.groupby("label")["phq8_total"].transform("median")
     strata = people["label"]
     genders = [people["gender"] == "male"] if "gender" in people else []

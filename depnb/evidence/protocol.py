@@ -86,7 +86,8 @@ def fit(pipeline, people, split, seed, folder, epochs=None, watch=False):
         (folder / "state.safetensors").unlink(missing_ok=True)
     batches = asked.batches(units, rows["train"], state, seed)
     history = loop.fit(network, asked.loss, batches, validate, recipe, fabric, folder,
-                       {"pipeline": pipeline.name, "units": len(units)})
+                       {"pipeline": pipeline.name, "units": len(units)},
+                       data=training.fingerprint(batches, units, state))
     if watched:
         content = io.BytesIO()
         np.save(content, np.stack(watched).astype(np.float32))

@@ -57,16 +57,19 @@ def main():
     if a.workers == 0 or a.workers < -1:
         parser.error(f"--workers {a.workers}: expected a number of processes, or -1.")
     videos, recordings = files_below(a.folder, VIDEOS), files_below(a.folder, AUDIO)
+    drawings = drawn_by_openface(videos)
+    videos = {name: path for name, path in videos.items() if name not in drawings}
     if a.modality == "interview":
         done, problems, files, what = *interviews(a), "interviews"
     elif a.modality == "video" or (a.modality == "auto" and (videos or not recordings)):
         done, problems, files, what = *faces(videos, a), videos, "videos"
     else:
         done, problems, files, what = *voices(recordings, a), recordings, "recordings"
-    problems |= passed_over(a.folder)
+    problems |= passed_over(a.folder) | (drawings if what == "videos" else {})
     print(f"{len(done)} of {len(files)} {what} in the cache.")
     media = files_below(a.folder, (*VIDEOS, *AUDIO, *OTHER_MEDIA)) if what != "interviews" else {}
-    passed = Counter(path.suffix.lower() for name, path in media.items() if name not in files)
+    passed = Counter(path.suffix.lower() for name, path in media.items()
+                     if name not in {*files, *problems})
     if passed:
         print(f"Passed over, as no {what} that are read: "
               f"{', '.join(f'{count} {suffix}' for suffix, count in sorted(passed.items()))}.")
@@ -79,16 +82,29 @@ def files_below(folder, suffixes):
     return {str(p.relative_to(folder)): p for p in below(folder) if p.suffix.lower() in suffixes}
 
 
+def drawn_by_openface(videos):
+    """What to say of each .avi into which OpenFace has drawn, of (name -> path): by name.
+
+    It writes <name>_of_details.txt beside it, often beside the video of which it is made.
+    """
+    stems = {path.with_suffix("") for path in videos.values() if path.suffix.lower() != ".avi"}
+    return {name: "OpenFace's drawing over a video: passed over. Remove it, or give it another "
+            "name to have it read."
+            for name, path in videos.items() if path.suffix.lower() == ".avi"
+            and (path.with_suffix("") in stems
+                 or path.with_name(f"{path.stem}_of_details.txt").exists())}
+
+
 def remember(files, a):
     """Have the cache remember what it holds of which folder, for `depnb.corpora.purge`."""
     privacy.derived_from(a.cache, a.folder, hashes_of(files.values(), a.cache / "hashes"))
 
 
 def faces(videos, a):
-    """Track and crop -> (crops by name, problems by name)."""
+    """Track and crop -> (crops by name, problems and remarks by name)."""
     remember(videos, a)
-    crops, _, problems = face.extract(videos, a.cache, a.workers, a.frame_step, a.size, a.crop)
-    return crops, problems
+    crops, tracks, problems = face.extract(videos, a.cache, a.workers, a.frame_step, a.size, a.crop)
+    return crops, problems | face.remarks(crops, tracks, 1)
 
 
 def voices(recordings, a):

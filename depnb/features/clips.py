@@ -37,7 +37,7 @@ class ClipBatches:
         self.jitter, self.flip, self.normalise, self.noise = jitter, flip, normalise, noise
         if len(self) == 0:
             raise ValueError(f"{len(crops)} recordings do not fill one batch of {batch_size}. "
-                             "Set batch_size lower.")
+                             "Give more recordings, or a run a lower batch_size.")
 
     def __len__(self):
         return len(self.crops) // self.batch_size

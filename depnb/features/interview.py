@@ -1,11 +1,12 @@
 """Interviews of AAFN: transcript, sound and tracked face -> windows of 60 s of the participant.
 
 `windows` is `as_released` (DepressionEstimation, database_generation_v2, number by number) or
-`corrected`. Corrected: frames without a tracked face are interpolated in time and do not stretch
-the scale (released: filled with a number from another column, or left at zero); log-mel frames lie
-on the times of the video frames (released: 30.019 a second, so that sound and face drift apart by
-0.38 s in ten minutes); every session gives a window (released: none up to ten seconds); sentences
-are those spoken around the window (released: spread evenly over the interview).
+`corrected`. Corrected: rows of the tables lie at their times (released: at their numbers, so that
+a missing row moves all that follow); frames without a tracked face are interpolated in time and do
+not stretch the scale (released: filled with a number from another column, or left at zero); log-mel
+frames lie on the times of the video frames (released: 30.019 a second, so that sound and face drift
+apart by 0.38 s in ten minutes); every session gives a window (released: none up to ten seconds);
+sentences are those spoken around the window (released: spread evenly over the interview).
 """
 
 import functools
@@ -15,18 +16,20 @@ import numpy as np
 import scipy.fft
 
 from depnb.corpora.readers import (
+    FPS,
     GAZE,
     KEYPOINTS,
+    in_time,
     points_of,
-    read_audio,
     read_table,
     read_transcript,
     tracked,
 )
+from depnb.corpora.sound import heard
 from depnb.features import store, text
 from depnb.features.text import participant_turns
 
-FPS, RATE, BANDS = 30, 16000, 80                           # video; Hz; mel bands
+RATE, BANDS = 16000, 80                                    # Hz; mel bands
 FFT, HOP = 2048, 533                                       # samples; samples (released)
 MODALITIES = ("visual", "audio", "text")
 POINTS = 72                                                # 68 of the face, 4 of gaze
@@ -61,24 +64,36 @@ def face(keypoints, gaze, windows="corrected"):
 
     Returns
     -------
-    (frames, 72, 3) float32; (frames,) bool, in which frames both were tracked
+    (frames, 72, 3) float32; (frames,) bool, in which frames both were tracked; remarks on tables of
+    which rows are missing, repeated or left over: list of (part, sentence)
 
     Raises
     ------
     PartError
         Names the file, when a table cannot be used or tracking failed throughout.
     """
-    tables, good = [], []
+    tables, good, remarks = [], [], []
     for part, path, columns in (("keypoints", keypoints, KEYPOINTS), ("gaze", gaze, GAZE)):
         try:
-            tables.append(read_table(path, columns))
+            rows = read_table(path, columns)
+            placed, odd = in_time(rows)
+            if odd:
+                odd.append("The released program takes row numbers for times all the same."
+                           if windows == "as_released" else
+                           "Gaps are interpolated; of rows of one time the first is taken.")
+            tables.append(rows if windows == "as_released" else placed)
+            remarks += [(part, sentence) for sentence in odd]
             good.append(tracked(tables[-1]))
             if not good[-1].any():
                 raise ValueError("tracking failed in every frame (success is 0, "
                                  "or values are no numbers). The session has no visual modality.")
         except ValueError as error:
             raise PartError(part, str(error)) from None
-    frames = min(map(len, tables))      # of one video: more than a frame's difference is unheard of
+    lengths = [len(table) for table in tables]
+    if max(lengths) - min(lengths) > 1:
+        remarks.append(("gaze", f"key points have {lengths[0]} frames, gaze {lengths[1]}; "
+                        "those beyond the shorter are not used."))
+    frames = min(lengths)
     if windows == "as_released":
         tables, scale_over = [_filled_as_released(t) for t in tables], slice(None)
     else:
@@ -88,7 +103,8 @@ def face(keypoints, gaze, windows="corrected"):
     low, high = points[scale_over].min((0, 1)), points[scale_over].max((0, 1))
     points = (points - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
     both = [points[:frames], points_of(tables[1], GAZE)[:frames]]
-    return np.concatenate(both, axis=1, dtype=np.float32), good[0][:frames] & good[1][:frames]
+    return (np.concatenate(both, axis=1, dtype=np.float32),
+            good[0][:frames] & good[1][:frames], remarks)
 
 
 class PartError(ValueError):
@@ -165,21 +181,20 @@ def signals(transcript, audio=None, keypoints=None, gaze=None, shift=0.0, skip=(
     """
     written = read_transcript(transcript)
     turns, cut = participant_turns(written, shift, skip, windows)
-    problems, points, good, samples = [], None, None, None
+    problems, points, good, samples, tables_told = [], None, None, None, []
     remarks = [("transcript", sentence) for sentence in written.attrs["remarks"]]
     if cut:
         remarks.append(("transcript", f"{cut} turns of the participant overlap the next; "
                         "they end where it begins."))
     if keypoints is not None and gaze is not None:
         try:
-            points, good = face(keypoints, gaze, windows)
+            points, good, tables_told = face(keypoints, gaze, windows)
         except PartError as error:
             problems.append((error.part, str(error)))
     if audio is not None:
         try:
-            samples, rate = read_audio(audio)
-            if rate != RATE:
-                samples = librosa.resample(samples, orig_sr=rate, target_sr=RATE)
+            samples, _, facts = heard(audio, target_rate=RATE)
+            remarks += [("audio", sentence) for sentence in facts.remarks()]
         except ValueError as error:
             problems.append(("audio", str(error)))
     times = turns[["start", "stop"]].to_numpy()
@@ -189,6 +204,7 @@ def signals(transcript, audio=None, keypoints=None, gaze=None, shift=0.0, skip=(
         remarks.append(("keypoints", "video and sound differ by "
                         f"{abs(ends[0] - ends[1]) / FPS:.0f} s in length; "
                         "corrected windows end with the shorter."))
+    remarks += tables_told
     out = {"turns": _spans(times, ends, windows)}
     frames = frame_numbers(out["turns"])
     if points is not None:
@@ -203,7 +219,7 @@ def signals(transcript, audio=None, keypoints=None, gaze=None, shift=0.0, skip=(
                   "problems": _rows(problems), "remarks": _rows(remarks)}
 
 
-signals.version = 2
+signals.version = 3
 
 
 def _spans(times, ends, windows):

@@ -208,11 +208,12 @@ def _transformer(name):
     except ModuleNotFoundError:
         raise ModuleNotFoundError(f"encoder {name!r} needs sentence-transformers: "
                                   "pip install -c constraints.txt 'depnb[text]'. "
-                                  "Or set encoder to hashed.") from None
+                                  "A run with sentence_encoder hashed needs neither.") from None
     try:
         return SentenceTransformer(name)
     except Exception as error:
         raise EncoderError(f"encoder {name!r}: "
                            f"its weights cannot be loaded ({type(error).__name__}). "
                            "Give the folder of a downloaded sentence-transformer or a name that "
-                           "the network knows, or set encoder to hashed.") from None
+                           "the network knows. A run with sentence_encoder hashed needs none."
+                           ) from None

@@ -11,21 +11,23 @@ embedding, under another name.
 """
 
 import functools
+import importlib.util
 import re
 import socket
 import zipfile
 from pathlib import Path
 
 import numpy as np
-import torch
-from torchvggish import vggish_input
-from torchvggish.torchvggish import PCA_PARAMS, VGG, VGGISH_WEIGHTS, make_layers
 
 from depnb.features import store
 
+# torch and torchvggish, 250 MB of memory, are imported by what needs them: log-mel does not
+
 RATE = 16000                # Hz, of the examples
-# samples at that rate that give two examples: 192 frames of 400 samples, 160 apart
-SHORTEST = 400 + 191 * 160
+WINDOW, HOP = 400, 160      # samples of a frame, and from frame to frame
+FRAMES = 96                 # of an example
+SHORTEST = WINDOW + (2 * FRAMES - 1) * HOP                  # samples that give two examples
+TOGETHER = 64               # examples whose spectra are taken together
 SLICE = 16          # examples that pass the convolutions together: what the processor's cache holds
 # as torch.hub: the first 8 digits of the SHA-256
 NAMED_CHECKSUM = re.compile(r"-([0-9a-f]{8})\.pth$")
@@ -49,7 +51,31 @@ def examples(waveform, rate):
     -------
     (examples, 96, 64) float32
     """
-    return vggish_input.waveform_to_examples(waveform, rate, return_tensor=False).astype(np.float32)
+    if rate != RATE:
+        from torchvggish import vggish_input
+
+        return vggish_input.waveform_to_examples(waveform, rate, return_tensor=False).astype(
+            np.float32)
+    count = max(0, (len(waveform) - WINDOW) // HOP + 1) // FRAMES
+    made = np.empty((count, FRAMES, 64), np.float32)
+    for i in range(0, count, TOGETHER):                     # in double precision it takes memory
+        begin, end = i * FRAMES * HOP, min(i + TOGETHER, count) * FRAMES * HOP + WINDOW - HOP
+        made[i:i + TOGETHER] = _spectra().log_mel_spectrogram(
+            waveform[begin:end], audio_sample_rate=RATE, log_offset=0.01, num_mel_bins=64,
+            window_length_secs=WINDOW / RATE, hop_length_secs=HOP / RATE, lower_edge_hertz=125,
+            upper_edge_hertz=7500).reshape(-1, FRAMES, 64)
+    return made
+
+
+@functools.lru_cache(maxsize=1)
+def _spectra():
+    """Torchvggish's module of spectra alone: importing the package would import torch."""
+    package = importlib.util.find_spec("torchvggish")
+    spec = importlib.util.spec_from_file_location(
+        "mel_features", Path(package.origin).with_name("mel_features.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def logmel_statistics(log_mel):
@@ -96,6 +122,9 @@ def locate(weights, cache, postprocess=True):
     if weights == "none":
         say("Log-mel statistics stand in for VGGish (weights: none).")
         return "logmel-statistics", None, None
+    import torch
+    from torchvggish.torchvggish import PCA_PARAMS, VGGISH_WEIGHTS
+
     if weights == "auto":
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         network, pca = (folder / url.rsplit("/", 1)[1] for url in (VGGISH_WEIGHTS, PCA_PARAMS))
@@ -150,6 +179,8 @@ def download(url, file, seconds=20):
     WeightsError
         On a wrong checksum.
     """
+    import torch
+
     file.parent.mkdir(parents=True, exist_ok=True)
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
@@ -173,6 +204,9 @@ def network(file):
     WeightsError
         When the file holds something else.
     """
+    import torch
+    from torchvggish.torchvggish import VGG, VGGISH_WEIGHTS, make_layers
+
     with torch.device("meta"):
         net = VGG(make_layers(), postprocess=False)
     try:
@@ -186,7 +220,6 @@ def network(file):
     return net.eval().requires_grad_(False)
 
 
-@torch.inference_mode()
 def embed(batch, file):
     """Embeddings of several signals, all through the network together.
 
@@ -199,14 +232,17 @@ def embed(batch, file):
     -------
     list of (examples, 128) float32 tensors, >= 0
     """
+    import torch
+
     places = {}                            # an example's content -> its row among the distinct ones
     rows = [places.setdefault(example.tobytes(), len(places))
             for signal in batch for example in signal]
     distinct = np.frombuffer(b"".join(places), np.float32).reshape(-1, 1, *batch[0].shape[1:])
     distinct = torch.from_numpy(distinct.copy()).contiguous(memory_format=torch.channels_last)
     net = network(file)
-    maps = torch.cat([net.features(part) for part in distinct.split(SLICE)])    # (n, 512, 6, 4)
-    embeddings = net.embeddings(maps.permute(0, 2, 3, 1).flatten(1))            # (n, 128)
+    with torch.inference_mode():
+        maps = torch.cat([net.features(part) for part in distinct.split(SLICE)])  # (n, 512, 6, 4)
+        embeddings = net.embeddings(maps.permute(0, 2, 3, 1).flatten(1))        # (n, 128)
     return list(embeddings[rows].split([len(signal) for signal in batch]))
 
 
@@ -219,6 +255,9 @@ def pca_parameters(file):
     WeightsError
         When the file holds something else.
     """
+    import torch
+    from torchvggish.torchvggish import PCA_PARAMS
+
     # the released file holds NumPy arrays, pickled by NumPy 1
     rebuild = np.empty(0).__reduce__()[0]
     try:
@@ -239,6 +278,8 @@ def postprocess(embeddings, file):
 
     (examples, 128) -> the same shape, whole numbers from 0 to 255, float32.
     """
+    import torch
+
     vectors, means = pca_parameters(file)
     whitened = torch.mm(vectors, embeddings.t() - means).t()
     return torch.round((whitened.clamp(-2, 2) + 2) * (255 / 4))

@@ -13,30 +13,9 @@ import torch
 from tqdm import tqdm
 
 from depnb.corpora.readers import read_array
+from depnb.corpora.vlogs import WIDTHS, together
 
-WIDTHS = {"dvlog": {"acoustic": 25, "visual": 136}, "lmvd": {"acoustic": 128, "visual": 136}}
 SHORTEST = {"dvlog": 500, "lmvd": 400}      # rows of the shortest released crop
-# Rows. Sound and picture of one file end a second or two apart; more, and they are of different
-# files.
-TOLERANCE = 5
-
-
-def together(acoustic, visual):
-    """Sound and picture of one vlog, both cut to the shorter from the start.
-
-    (Ta, Fa), (Tv, Fv) -> (T, Fa), (T, Fv).
-
-    Raises
-    ------
-    ValueError
-        When the lengths differ by more than TOLERANCE rows.
-    """
-    rows = min(len(acoustic), len(visual))
-    if max(len(acoustic), len(visual)) - rows > TOLERANCE:
-        raise ValueError(f"{len(acoustic)} rows of sound and {len(visual)} of picture; "
-                         f"expected one a second of each, at most {TOLERANCE} apart. "
-                         "Check that both are of this vlog, or leave it out.")
-    return acoustic[:rows], visual[:rows]
 
 
 def load(files, corpus):

@@ -16,6 +16,8 @@ import cv2
 import librosa
 import numpy as np
 
+from depnb.corpora import sound
+from depnb.corpora.readers import timed_frames
 from depnb.features import face, speech, vggish
 
 
@@ -38,12 +40,14 @@ def acoustic_names():
 
 
 def _sound(path):
-    """Samples, rate in Hz, and rows. Raises AudioError, also for less than half a second."""
-    samples, rate = speech.read_audio(path)
+    """Samples, rate in Hz, rows, and `sound.Facts`. Raises AudioError, also for less than half a
+    second.
+    """
+    samples, rate, facts = sound.heard(path)
     if not seconds_of(len(samples) / rate):
         raise speech.AudioError(f"{len(samples) / rate:.2f} s of sound; "
                                 "expected half a second at least. Leave it out.")
-    return speech.in_range(samples), rate, seconds_of(len(samples) / rate)
+    return speech.in_range(samples), rate, seconds_of(len(samples) / rate), facts
 
 
 def acoustic(path):
@@ -54,22 +58,22 @@ def acoustic(path):
 
     Returns
     -------
-    {"acoustic": (T, 25) float32}
+    {"acoustic": (T, 25) float32, "reading": (7,), `sound.Facts`}
 
     Raises
     ------
     AudioError
         For a silent, truncated or too short recording and one with NaN.
     """
-    samples, rate, rows = _sound(path)
+    samples, rate, rows, facts = _sound(path)
     frames = _opensmile().process_signal(samples, rate).to_numpy(float)   # (n, 25), one every 10 ms
     starts = np.minimum(np.arange(rows) * 100, len(frames) - 1)
     counts = np.diff(np.r_[starts, min(len(frames), 100 * rows)])
     means = np.add.reduceat(frames[:100 * rows], starts) / counts[:, None]
-    return {"acoustic": means.astype(np.float32)}
+    return {"acoustic": means.astype(np.float32), "reading": np.array(facts, float)}
 
 
-acoustic.version = 1
+acoustic.version = 3
 
 
 def logmel(path, network=None, pca=None):
@@ -86,14 +90,14 @@ def logmel(path, network=None, pca=None):
 
     Returns
     -------
-    {"acoustic": (T, 128) float32}
+    {"acoustic": (T, 128) float32, "reading": (7,), `sound.Facts`}
 
     Raises
     ------
     AudioError
         As `acoustic`, and for less than a second.
     """
-    samples, rate, rows = _sound(path)
+    samples, rate, rows, facts = _sound(path)
     if len(samples) < rate:
         raise speech.AudioError(f"{len(samples) / rate:.2f} s of sound; "
                                 "expected a second at least. Leave it out.")
@@ -102,16 +106,21 @@ def logmel(path, network=None, pca=None):
     # each (1, 96, 64)
     examples = [vggish.examples(samples[s:s + vggish.RATE], vggish.RATE) for s in starts]
     if network is None:
-        return {"acoustic": np.stack([vggish.logmel_statistics(e) for e in examples])}
-    embedded = vggish.embed([np.concatenate(examples)], network)[0]
-    return {"acoustic": (vggish.postprocess(embedded, pca) if pca else embedded).numpy()}
+        rows = np.stack([vggish.logmel_statistics(e) for e in examples])
+    else:
+        embedded = vggish.embed([np.concatenate(examples)], network)[0]
+        rows = (vggish.postprocess(embedded, pca) if pca else embedded).numpy()
+    return {"acoustic": rows, "reading": np.array(facts, float)}
 
 
-logmel.version = 1
+logmel.version = 3
 
 
 def visual(path, fps=None):
     """68 landmarks in the first frame of each second.
+
+    Seconds are those of the video's time stamps, from where its sound begins. One in which no
+    frame begins, as where the picture stands still, is interpolated, as is one without a face.
 
     Parameters
     ----------
@@ -127,33 +136,31 @@ def visual(path, fps=None):
     Raises
     ------
     face.VideoError
-        Also when there is no face in half of the frames.
+        Also when there is no face in half of the seconds.
     """
     cv2.setNumThreads(1)                                     # the processes share the cores already
-    rate, seen = fps or _frame_rate(path), 0
+    seconds, start, end = [], None, 0.0
 
     def first_frames():                             # one at a time: a vlog does not fit into memory
-        nonlocal seen
-        second = 0
-        for frame in face.read_frames(path):
-            if seen >= second * rate:
-                second += 1
+        nonlocal start, end
+        for number, (frame, time) in enumerate(timed_frames(path)):
+            time = number / fps if fps else time
+            if np.isnan(time):
+                raise face.VideoError("a folder of images does not tell its frame rate; "
+                                      "expected a video. Give fps.")
+            start = time if start is None else start
+            end = time + (time - start) / max(number, 1)                # as long as a frame is
+            second = int(time + 1e-6)
+            if second > (seconds or [-1])[-1]:
+                seconds.append(second)
                 yield frame
-            seen += 1
 
-    mesh = face.face_mesh(first_frames())
-    mesh, has_face = face.fill_gaps(mesh[:max(1, seconds_of(seen / rate))])
-    points = mesh[:, face.SIXTY_EIGHT, :2]                      # (T, 68, 2)
+    mesh, rows = face.face_mesh(first_frames()), max(1, seconds_of(round(end, 6)))
+    placed = np.full((max(rows, seconds[-1] + 1), *mesh.shape[1:]), np.nan, np.float32)
+    placed[seconds] = mesh
+    filled, has_face = face.fill_gaps(placed[:rows])
+    points = filled[:, face.SIXTY_EIGHT, :2]                    # (T, 68, 2)
     return {"visual": points.transpose(0, 2, 1).reshape(len(points), 136), "found": has_face}
 
 
-visual.version = 1
-
-
-def _frame_rate(path):
-    with face.quiet_stderr():
-        rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
-    if not 1 <= rate <= 240:
-        raise face.VideoError(f"its frame rate is {rate:g} a second; expected a video. "
-                              "Convert it again, or give fps.")
-    return rate
+visual.version = 2

@@ -73,7 +73,7 @@ def text_windows(sentences, centres, windows="corrected", span=None):
     if windows == "as_released":
         if len(centres) == 1:
             raise ValueError("one window: the released program divides by zero here. "
-                             "Set windows to corrected.")
+                             "A run with windows corrected takes it.")
         hop = (n - SENTENCES) // (len(centres) - 1) if len(centres) else 0
         starts = np.arange(len(centres)) * hop
     else:

@@ -14,7 +14,7 @@ from depnb.corpora.corpus import PHQ8
 from depnb.features import damage, interview, windowing
 from depnb.files import located
 from depnb.models import aafn, ordinal
-from depnb.papers import paper, parameters, sweep
+from depnb.papers import limits, paper, parameters, sweep
 from depnb.papers.parameters import Amount, Count, Fold, NotNegative, Positive, Share
 from depnb.scores import explain, report
 from depnb.scores import items as scoring
@@ -88,7 +88,7 @@ class Paper(paper.Paper):
 
     name, shows, Parameters = "aafn", "interview", Parameters
     pieces = MappingProxyType({"text": (1, 512)})
-    together, counts = 64, "session"
+    together, counts, tells = 64, "session", (*scoring.ITEMS, "total", "low", "high")
 
     @property
     def modalities(self):
@@ -423,39 +423,39 @@ class Paper(paper.Paper):
     def expects(self):
         return "session (folder 300_P with a transcript)"
 
-    def reach(self, run):
-        """Within how many points nine in ten people lie whom a run did not train on.
+    def once(self, predictions):
+        return scoring.items_by_participant(predictions)
 
-        -> points, number of people, part of the split
-        """
-        people = scoring.items_by_participant(run.predictions)
-        part = "validation" if (people["split"] == "validation").any() else "test"
-        people = people[people["split"] == part]
-        errors = (people["y_true"] - people["y_pred"]).abs()
-        return errors.quantile(0.9, "higher"), len(people), part
+    def described(self, units, rows):
+        """Mean and deviation of each track of face and voice over a session; words have none."""
+        table = units.table.iloc[rows].drop_duplicates("session")
+        groups = {}
+        for sense, axis in sweep.TIME_AXIS.items():
+            arrays = [units.data["arrays"][session].get(sense) for session in table["session"]]
+            tracks = [a if a is None else np.moveaxis(a, axis - 1, 0).reshape(a.shape[axis - 1], -1)
+                      for a in arrays]
+            width = next((t.shape[1] for t in tracks if t is not None), 0)
+            if sense in self.modalities and sense != "text" and width:
+                groups[sense] = np.stack([np.full(2 * width, np.nan) if t is None else np.r_[
+                    t.mean(0), np.log(t.std(0) + 1e-6)] for t in tracks])
+        seen = [units.data["arrays"][session].get("found", np.nan) for session in table["session"]]
+        return limits.Described(table["session"].to_numpy(), table["participant"].to_numpy(),
+                                groups, {}, {"face seen": np.array(seen, float)})
 
     def answered(self, network, units, state, run=None):
         every, arrays = units.data["windows"].table["session"].unique(), units.data["arrays"]
         lacking = [s for s in every if s not in set(units.table["session"])]
         sentence = f"lacks {', '.join(self.modalities)}, which the model reads."
-        rows, reach = [], self.reach(run)[0] if run else None
+        rows = []
         for session, table in units.table.groupby("session"):
             windows = table.index.to_numpy()
             items = self.answers(network, units, windows, state, of=self.items).mean(0)
             total = float(items.sum())
             row = {"session": session, **dict(zip(scoring.ITEMS, items.tolist(), strict=True)),
-                   "total": total}
-            if run:
-                row |= {"low": max(0.0, total - reach), "high": min(PHQ8.high, total + reach)}
+                   "total": total} | self.low_and_high(total, PHQ8, run)
             missing = [m for m in self.modalities if m not in arrays[session]]
             rows.append(row | {"windows": len(table), "without": ", ".join(missing)})
         return rows, dict.fromkeys(lacking, sentence)
-
-    def reliability(self, run):
-        reach, count, part = self.reach(run)
-        return (f"{super().reliability(run)}; low and high: of {count} participants of the {part} "
-                f"part, who did not train it, nine in ten lie within {reach:.1f} points of their "
-                "predicted total")
 
 
 class Batches(paper.Batches):

@@ -164,8 +164,11 @@ def check_inputs(facts, **widths):
         raise ValueError(f"{facts['file']}: {error}") from None
 
 
-def check_parameters(paper, p):
-    """ValueError that names every parameter with which the network's answer would mean nothing."""
+def check_parameters(paper, p, where=""):
+    """ValueError that names every parameter with which the network's answer would mean nothing.
+
+    where: they are set, in words, if not in the notebook that asks.
+    """
     wrong = {name: wanted for name, wanted in NEEDED[paper].items()
              if (not p[name] if isinstance(wanted, str) else p[name] not in wanted)}
     file = Path(p["checkpoint"]).name
@@ -175,7 +178,7 @@ def check_parameters(paper, p):
             f"{name} to {wanted if isinstance(wanted, str) else ' or '.join(map(str, wanted))}"
             for name, wanted in wrong.items())
         raise ValueError(f"checkpoint {file}: with {now} the answers of the authors' network would "
-                         f"mean nothing. Set {remedy}.")
+                         f"mean nothing. Set {remedy}{where}.")
     if paper == "cfrafn" and p["vggish_weights"] != "none":
         cache = str(located(p["cache_dir"]))
         kind, *_ = vggish.locate(p["vggish_weights"], cache, p["postprocess"])

@@ -10,12 +10,12 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from pydantic import Field, field_validator
 
-from depnb.corpora.readers import AUDIO
+from depnb.corpora.readers import AUDIO, VIDEOS
 from depnb.corpora.speech_folder import split_by_file
 from depnb.features import damage, importance, speech, store
 from depnb.files import located
 from depnb.models import cfrafn
-from depnb.papers import paper, parameters
+from depnb.papers import limits, paper, parameters
 from depnb.papers.parameters import Amount, Count, NotNegative, Positive, Share
 from depnb.papers.released.cfrafn import released_intervals, released_tables
 from depnb.scores import explain, report
@@ -71,7 +71,7 @@ class Paper(paper.Binary):
     pieces = MappingProxyType({"egemaps": (1,)})
     optimiser = "adamw"                 # as released
     together = None                     # all recordings at once
-    files_end_in = AUDIO
+    files_end_in = (*AUDIO, *VIDEOS)
 
     def options(self):
         return {"pattern": self.p.pattern} if self.p.pattern else {}
@@ -100,8 +100,7 @@ class Paper(paper.Binary):
                 damage.speech_parts, located(self.p.cache_dir), each=each, workers=self.p.workers,
                 parts=1)
             arrays, problems = arrays | worse, problems | more
-        clipped = {name: a for name, a in arrays.items() if "clipped" in a}
-        return arrays, problems, speech.remarks(clipped)
+        return arrays, problems, speech.remarks(arrays)
 
     def augment(self, corpus, arrays, training):
         if self.p.augmentation == "none":
@@ -119,6 +118,7 @@ class Paper(paper.Binary):
         chosen = [arrays[name] for name in table["recording"]]
         data = {key: np.stack([a[key][0] for a in chosen]) for key in INPUTS if chosen}
         data["versions"] = [a.get("versions", a) for a in chosen]
+        data["seconds"] = np.array([a["seconds"][1] for a in chosen if "seconds" in a])
         return paper.Units(table, data, {"second": self.second})
 
     def classes(self, corpus):
@@ -325,6 +325,29 @@ class Paper(paper.Binary):
         controls = corpus.truth["controls"].values()
         moved = {name for control in controls for name in control["egemaps"]}
         return [{"egemaps": np.isin(speech.egemaps_names(), list(moved))} for _ in rows]
+
+    def recordings_in(self, source):
+        """Sound files, and videos that have none of their name beside them, for their sound."""
+        return {name: path for name, path in super().recordings_in(source).items()
+                if source.is_file() or path.suffix.lower() in AUDIO
+                or paper.sound_beside(path) == path}
+
+    def sounds(self, files):
+        videos = sum(path.suffix.lower() in VIDEOS for path in files.values())
+        return f"Videos, of which the sound is read: {videos}. " if videos else ""
+
+    def expects(self):
+        return f"file ending in {', '.join(AUDIO)}, or a video ({', '.join(VIDEOS)})"
+
+    def described(self, units, rows):
+        table, (egemaps, second) = units.table.iloc[rows], (units.data[key][rows] for key in INPUTS)
+        columns = dict(zip(speech.egemaps_names(), egemaps.T, strict=True))
+        measures = {"voiced share": columns["VoicedSegmentsPerSec"]
+                    * columns["MeanVoicedSegmentLengthSec"]}
+        if len(units.data.get("seconds", ())) == len(units):
+            measures["seconds"] = units.data["seconds"][rows]
+        return limits.Described(table["recording"].to_numpy(), table["participant"].to_numpy(),
+                                {"eGeMAPS": egemaps, units.facts["second"]: second}, measures, {})
 
     def answered(self, network, units, state, run=None):
         if units.facts["second"] != state["second"]:

@@ -12,10 +12,11 @@ from scipy.ndimage import uniform_filter1d
 
 from depnb.corpora import dvlog, lmvd, privacy, vlogs
 from depnb.corpora.readers import VIDEOS
+from depnb.corpora.sound import Facts
 from depnb.features import damage, store, vggish, vlog, vlog_extract
 from depnb.files import located
 from depnb.models import dynmultidep
-from depnb.papers import paper, parameters
+from depnb.papers import limits, paper, parameters
 from depnb.papers.parameters import Amount, Count, Fold, NotNegative, Positive, Share
 from depnb.papers.released.cfrafn import released_intervals
 from depnb.papers.released.dynmultidep import released_score
@@ -399,6 +400,7 @@ class Paper(paper.Binary):
 
     def unlabelled(self, files):
         lying = {name: parts for name, parts in files.items() if isinstance(parts, dict)}
+        remarks = {}
         if lying:
             arrays, faults = vlog.load({f"{name}/{part}": path for name, parts in lying.items()
                                         for part, path in parts.items()}, self.p.corpus)
@@ -406,36 +408,68 @@ class Paper(paper.Binary):
             problems |= {name: "lacks its acoustic or its visual array." for name in lying
                          if name not in {*arrays, *problems}}
         else:
-            arrays, problems = self.recorded(files)
-        return self.units(arrays, paper.unknown(arrays)), problems
+            arrays, problems, remarks = self.recorded(files)
+        units = self.units(arrays, paper.unknown(arrays))
+        units.facts["remarks"] = remarks
+        return units, problems
 
     def recorded(self, videos):
-        """Arrays of videos, each with its sound beside it as a WAV file -> arrays, problems."""
+        """Arrays of videos, of the sound file of the same name beside each or of its own sound
+        -> arrays, problems, remarks.
+        """
         cache, layout, workers = located(self.p.cache_dir), self.p.corpus, self.p.workers
-        sounds = {name: path.with_suffix(".wav") for name, path in videos.items()}
-        problems = {name: f"there is no {path.name} beside it. Save its sound under this name "
-                          f"(ffmpeg -i VIDEO {path.name})."
-                    for name, path in sounds.items() if not path.exists()}
-        seen, more = store.extract({n: path for n, path in videos.items() if n not in problems},
-                                   vlog_extract.visual, cache, workers=workers)
+        seen, problems = store.extract(videos, vlog_extract.visual, cache, workers=workers)
         options, extractor = {}, vlog_extract.acoustic
         if layout == "lmvd":
             name, network, pca = vggish.locate(getattr(self.p, "vggish_weights", "auto"), cache)
             options, extractor = {"network": network, "pca": pca}, vlog_extract.logmel
             print(f"voice described by {name}; whatever described it in the run's corpus must be "
                   "the same")
-        heard, silent = store.extract({name: sounds[name] for name in seen}, extractor, cache,
-                                      workers=workers, **options)
-        problems, arrays = problems | more | silent, {}
+        sounds = {name: paper.sound_beside(videos[name]) for name in seen}
+        heard, silent = store.extract(sounds, extractor, cache, workers=workers, **options)
+        problems |= {name: f"there is no sound file of its name beside it, and its own sound is: "
+                           f"{sentence}" if sounds[name] == videos[name] else sentence
+                     for name, sentence in silent.items()}
+        arrays, remarks = {}, {}
         for name, sound in heard.items():
-            picture = seen[name]["visual"]
+            picture, lost = seen[name]["visual"], 1 - np.mean(seen[name]["found"])
+            told = Facts(*sound["reading"]).remarks()
+            if lost:
+                told.append(f"no face in {lost:.0%} of the seconds; they are interpolated.")
+            if len(picture) != len(sound["acoustic"]):
+                told.append(f"{len(sound['acoustic'])} s of sound and {len(picture)} of picture; "
+                            "the shorter counts, from the start.")
+            remarks |= {name: " ".join(told)} if told else {}
             picture = vlogs.standardised(picture) if layout == "lmvd" else picture
             try:
                 both = vlog.together(sound["acoustic"], picture)
                 arrays[name] = dict(zip(("acoustic", "visual"), both, strict=True))
             except ValueError as error:
                 problems[name] = str(error)
-        return arrays, problems
+        return arrays, problems, remarks
+
+    def sounds(self, files):
+        videos = [path for path in files.values() if not isinstance(path, dict)]
+        own = sum(paper.sound_beside(path) == path for path in videos)
+        return (f"Videos of which the own sound is read: {own}; the sound file of their name "
+                f"beside them: {len(videos) - own}. " if videos else "")
+
+    def described(self, units, rows):
+        """Each column's mean and deviation over a vlog; of the face its shape and how it moves.
+
+        Where and how large it stands in the picture counts only where the network sees it.
+        """
+        table = units.table.iloc[rows]
+        vlogs = [units.data["arrays"][session] for session in table["session"]]
+        faces = [shape_of(a["visual"]) for a in vlogs]
+        seen = [[*means_and_deviations(shape)] + ([] if self.p.scaling == "vlog" else [place])
+                for shape, place in faces]
+        return limits.Described(
+            table["session"].to_numpy(), table["participant"].to_numpy(),
+            {"acoustic": np.stack([np.r_[means_and_deviations(a["acoustic"])] for a in vlogs]),
+             "visual": np.stack([np.concatenate(numbers) for numbers in seen])},
+            {"seconds": np.array([len(a["visual"]) for a in vlogs]),
+             "movement": np.array([np.median(shape.std(0)) for shape, _ in faces])}, {})
 
     def answered(self, network, units, state, run=None):
         rows = []
@@ -445,6 +479,23 @@ class Paper(paper.Binary):
             rows.append({"file": session, "probability": float(self.decoded(score, state)[0]),
                          "seconds": len(units.data["arrays"][session]["visual"])})
         return rows, {}
+
+
+def means_and_deviations(rows):
+    """Mean and logarithm of the standard deviation of each column. (T, F) -> two (F,)."""
+    return rows.mean(0, dtype=float), np.log(rows.std(0, dtype=float) + 1e-6)
+
+
+def shape_of(visual):
+    """Landmarks about their own middle and in units of their own size, and where they stand.
+
+    (T, 136) all x then all y -> (T, 136); (3,) mean x and y, logarithm of the size.
+    """
+    points = np.asarray(visual, float).reshape(len(visual), 2, -1)
+    middle = points.mean(2, keepdims=True)
+    size = np.sqrt(np.square(points - middle).sum(1).mean(1))[:, None, None] + 1e-6
+    shape = ((points - middle) / size).reshape(len(visual), -1)
+    return shape, np.r_[middle.mean(0)[:, 0], np.log(size.mean())]
 
 
 def seconds_of(layer, x):

@@ -32,7 +32,8 @@ from depnb import corpora
 from depnb.corpora.corpus import PHQ8_ITEMS
 from depnb.corpora.readers import AUDIO, OTHER_MEDIA, VIDEOS
 from depnb.corpora.simulated import effect_text
-from depnb.files import below, located
+from depnb.files import below, hidden, located
+from depnb.papers import limits
 from depnb.papers.cards import cards
 from depnb.scores import report, rounded
 from depnb.scores.metrics import classification
@@ -136,6 +137,7 @@ class Paper:
     stated = "paper"                    # under what key a checkpoint says whose it is
     together = 32                       # units that are judged at once
     counts = "file"                     # what the prediction notebook tells one row of
+    tells = ("probability",)            # columns of its answer there
     files_end_in = ()                   # those that it takes
 
     def __init__(self, parameters, sizes=None):
@@ -213,7 +215,9 @@ class Paper:
 
         Without rows: for a network that needs nothing learnt.
         """
-        return {"sizes": self.theirs or self.sizes(units)}
+        state = {"sizes": self.theirs or self.sizes(units)}
+        described = self.described(units, rows) if len(rows) else None
+        return state | ({"range": limits.range_of(described)} if described else {})
 
     def batches(self, units, rows, state, seed=None):
         """Training batches -> Batches. seed: the parameters' where None."""
@@ -358,26 +362,42 @@ class Paper:
             raise FileNotFoundError(f"input {name!r}: no such file or folder. Give a "
                                     f"{self.expects()}, or a folder of them.")
         files = self.recordings_in(source)
-        taken = {path.with_suffix("") for paths in files.values() if paths
+        taken = {path for paths in files.values() if paths
                  for path in (paths.values() if isinstance(paths, dict) else [paths])
                  if isinstance(path, Path)}
-        passed = {str(f.relative_to(source)): f"passed over: no {self.expects()}. Convert it."
-                  for f in below(source) if f.suffix.lower() in (*VIDEOS, *AUDIO, *OTHER_MEDIA)
-                  and f.with_suffix("") not in taken}
+        named = {path.with_suffix("") for path in taken}
+        passed = {}
+        for f in below(source):
+            if f.suffix.lower() in (*VIDEOS, *AUDIO, *OTHER_MEDIA) and f not in taken:
+                if f.with_suffix("") not in named:
+                    passed[str(f.relative_to(source))] = (f"passed over: no {self.expects()}. "
+                                                          "Convert it.")
+                elif f.suffix.lower() in self.files_end_in:
+                    passed[str(f.relative_to(source))] = ("passed over: a file of its name and "
+                                                          "another kind is read.")
         if not files:
             other = f", but {len(passed)} of other kinds. Convert them" if passed else ""
             raise FileNotFoundError(f"input {name!r}: no {self.expects()} there"
                                     f"{other or '. Give one, or a folder'}.")
         return files, passed
 
+    def sounds(self, files):
+        """What is heard of recordings, where some are videos -> sentence, "" where none is."""
+        return ""
+
     def expects(self):
         """What `recordings_in` looks for, in words."""
         return f"file ending in {', '.join(self.files_end_in)}"
 
     def unlabelled(self, files):
-        """Units of recordings of which nothing is known -> Units, problems."""
-        arrays, problems, _ = self.extract(files)
-        return self.units(arrays, unknown(arrays)), problems
+        """Units of recordings of which nothing is known -> Units, problems.
+
+        What a user should know of recordings that are used all the same is among the facts.
+        """
+        arrays, problems, remarks = self.extract(files)
+        units = self.units(arrays, unknown(arrays))
+        units.facts["remarks"] = remarks
+        return units, problems
 
     def answered(self, network, units, state, run=None):
         """One row a recording for the prediction notebook -> list of dicts, problems.
@@ -386,17 +406,93 @@ class Paper:
         """
         raise NotImplementedError
 
+    def described(self, units, rows):
+        """The recordings of some units in numbers -> limits.Described; None: has no such numbers.
+
+        By them `predicted` tells which recordings lie outside of what a network was trained on.
+        """
+        return None
+
+    def predicted(self, network, units, state, run=None, others=None):
+        """`answered`, beside how each recording lies to those that trained the network.
+
+        Of one that lies outside their range nothing is answered; where no range is known (an
+        authors' file, a run of an earlier version), every answer is given.
+
+        others : problems of recordings that are no units, name -> sentence
+
+        Returns
+        -------
+        table, one row a recording, with `problem` where there is no answer, and `remark` on what
+        was read all the same; all these, name -> sentence
+        """
+        rows, problems = self.answered(network, units, state, run)
+        table, kind = pd.DataFrame(rows, columns=None if rows else [self.counts]), self.counts
+        described = self.described(units, np.arange(len(units))) if rows else None
+        if described is not None:
+            held = limits.held_against(described, state.get("range") or {}).loc[table[kind]]
+            simulated = bool(run and run.metrics["simulated"])
+            outside = {name: limits.sentence(reasons, simulated)
+                       for name, reasons in held.pop("outside").items() if reasons}
+            answer = [column for column in self.tells if column in table]
+            table.loc[table[kind].isin(outside), answer] = np.nan
+            table = table.join(held[held.columns.difference(table.columns, sort=False)], on=kind)
+            problems = problems | outside
+        problems = problems | (others or {})
+        silent = pd.DataFrame({kind: [name for name in problems if name not in set(table[kind])]})
+        table = pd.concat([table, silent]).sort_values(kind, ignore_index=True)
+        told = self.remarks_by_name(units, table[kind])
+        for column, sentences in (("problem", problems), ("remark", told)):
+            if sentences:
+                table[column] = table[kind].map(sentences)
+        both = {name: " ".join(filter(None, [problems.get(name), told.get(name)]))
+                for name in (*problems, *told)}
+        return table.convert_dtypes(), both             # counts are whole numbers
+
+    def remarks_by_name(self, units, names):
+        """Remarks of `unlabelled`, on a recording or on a part of it -> name -> sentences."""
+        told = {}
+        for about, sentence in units.facts.get("remarks", {}).items():
+            name = about if self.counts == "file" else about.rpartition("/")[0]
+            if name in set(names):
+                told[name] = f"{told.get(name, '')} {sentence}".strip()
+        return told
+
     def remark(self, run):
         """What must be said beside the results of a run -> sentence, "" for nothing."""
         return ""
+
+    def once(self, predictions):
+        """A run's predictions with one row for what the prediction notebook tells one row of."""
+        return predictions
+
+    def reach(self, run):
+        """Within how many points nine in ten of those lie whose people a run did not train on.
+
+        -> points, number of people, part of the split
+        """
+        known = self.once(run.predictions)
+        part = "validation" if (known["split"] == "validation").any() else "test"
+        known = known[known["split"] == part]
+        errors = (known["y_true"] - known["y_pred"]).abs()
+        return errors.quantile(0.9, "higher"), known["participant"].nunique(), part
+
+    def low_and_high(self, score, scale, run):
+        """Ends of what `reach` says about a score -> dict, empty for an authors' file."""
+        reach = self.reach(run)[0] if run else 0
+        return {"low": max(scale.low, score - reach),
+                "high": min(scale.high, score + reach)} if run else {}
 
     def reliability(self, run):
         """How far off the network of a run is, in words."""
         test = run.metrics["test"]
         people, constant = test["by_participant"], test["constant"]["by_participant"]
         ends = rounded.interval(*people["mae_interval"], 1)
+        reach, count, part = self.reach(run)
         return (f"mean absolute error {people['mae']:.1f} points ({ends}), a constant's "
-                f"{constant['mae']:.1f}")
+                f"{constant['mae']:.1f}; low and high: of {count} participants of the {part} part, "
+                f"who did not train it, nine in ten {self.counts}s lie within {reach:.1f} points "
+                "of what is predicted")
 
 
 class Binary(Paper):
@@ -437,6 +533,13 @@ class Binary(Paper):
         people = run.metrics["test"]["by_participant"]
         return (f"test AUC {rounded.entry(people, 'roc_auc')}, "
                 f"Brier score {rounded.number(people['brier'])}")
+
+
+def sound_beside(path):
+    """The sound file of the same name beside a video; where there is none, the video itself."""
+    beside = [f for f in path.parent.iterdir()
+              if f.stem == path.stem and f.suffix.lower() in AUDIO and not hidden(f.name)]
+    return min(beside, key=lambda f: AUDIO.index(f.suffix.lower()), default=path)
 
 
 def unknown(names):

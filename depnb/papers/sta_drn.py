@@ -17,7 +17,7 @@ from depnb.corpora.readers import VIDEOS
 from depnb.features import clips, damage, face, store
 from depnb.files import located
 from depnb.models import linear, sta_drn
-from depnb.papers import paper, parameters
+from depnb.papers import limits, paper, parameters
 from depnb.papers.parameters import Fold, NotNegative, Positive
 from depnb.scores import explain, report
 from depnb.scores.metrics import regression
@@ -179,6 +179,28 @@ def region(landmarks, indices, size, radius=0.06):
     return distance.min(1) < radius
 
 
+PARTS, PAIRS = 4, 16        # of the side of a picture; of pictures that are compared
+
+
+def in_numbers(crops, normalise):
+    """What `PAIRS` pairs of successive pictures of a video look like, PARTS x PARTS places apart.
+
+    crops (n, size, size, 3) uint8 -> (51,) numbers: light, contrast and change (logarithms) of each
+    place, and the mean of each colour; how much changes from one picture to the next, in 8 bits.
+    """
+    first = np.unique(np.linspace(0, max(len(crops) - 2, 0), PAIRS).astype(int))
+    pairs = np.stack([crops[first], crops[np.minimum(first + 1, len(crops) - 1)]], 1)
+    movement = np.abs(pairs[:, 1].astype(float) - pairs[:, 0]).mean()
+    x = clips.to_input(pairs.reshape(1, -1, *pairs.shape[2:]), normalise)[0]    # (3, 2n, H, W)
+    size = x.shape[-1] // PARTS * PARTS
+    places = x.mean(0)[:, :size, :size].unflatten(1, (PARTS, -1)).unflatten(3, (PARTS, -1))
+    change = (places[1::2] - places[::2]).abs().mean((0, 2, 4))
+    contrast = places.std((2, 4), correction=0).mean(0)
+    numbers = torch.cat([places.mean((0, 2, 4)).flatten(), (contrast + 1e-3).log().flatten(),
+                         (change + 1e-3).log().flatten(), x.mean((1, 2, 3))])
+    return numbers.numpy(), movement
+
+
 SIZES = ("variant", "k", "units", "features", "stem_features")
 CHUNKS = {"validation": 5, "test": 10}      # clips that the authors' scripts average at a time
 
@@ -189,7 +211,7 @@ class Paper(paper.Paper):
     name, shows, Parameters = "sta_drn", "face", Parameters
     pieces = MappingProxyType({"clips": (3, 4, 12, 12)})
     optimiser, stated = "adamw", "model"     # without decay AdamW is Adam
-    files_end_in = VIDEOS
+    files_end_in, tells = VIDEOS, ("BDI-II", "low", "high")
 
     def features(self, corpus, split=None):
         self.aligned = corpus.aligned
@@ -448,8 +470,23 @@ class Paper(paper.Paper):
     def answer(self, network, **inputs):
         return network(inputs["clips"])[:, 0]
 
+    def described(self, units, rows):
+        """Light and contrast of each part of the pictures, as the network reads them, and how much
+        it changes from one to the next.
+        """
+        table, pictures = units.table.iloc[rows], [units.data["crops"][row] for row in rows]
+        seen = [in_numbers(crops, self.p.normalise) for crops in pictures]
+        tracks = [units.data["tracks"].get(name) for name in table["recording"]]
+        measures = {"frames": np.array(list(map(len, pictures))),
+                    "movement": np.array([movement for _, movement in seen])}
+        return limits.Described(
+            table["recording"].to_numpy(), table["participant"].to_numpy(),
+            {"picture": np.stack([numbers for numbers, _ in seen])}, measures,
+            {"face seen": [np.nan if t is None else np.mean(t["found"]) for t in tracks]})
+
     def answered(self, network, units, state, run=None):
         chunk = CHUNKS["test"] if self.p.protocol == "as_published" else None
         scores, counts = self.scores_of_videos(network, units, range(len(units)), state, chunk)
-        return [{"file": name, "BDI-II": score, "clips": count} for name, score, count in
+        return [{"file": name, "BDI-II": score} | self.low_and_high(score, BDI2, run)
+                | {"clips": count} for name, score, count in
                 zip(units.table["recording"], scores, counts, strict=True)], {}

@@ -89,8 +89,8 @@ class Run:
         self.began = time.perf_counter()
         if not self.complete:
             begun = (self.folder / "provenance.json").exists()
-            known = self.provenance.get("corpus") if begun else None
-            facts = facts | ({"corpus": known} if known else {})
+            known = self.provenance if begun else {}
+            facts = {k: known[k] for k in ("corpus", "input") if known.get(k)} | facts
             write_atomically(self.folder / "provenance.json", json.dumps(facts, indent=1))
             write_atomically(self.folder / "params.yaml",
                              yaml.safe_dump(parameters, sort_keys=False))
@@ -124,14 +124,25 @@ class Run:
         if corpus.restricted:           # now: an error on the way would keep the reasons to itself
             corpus.write_private_log(self.folder)
 
-    def stands_on(self, source, cache):
-        """Begin to read a file or a folder that is no corpus; the cache remembers that we do."""
-        source = Path(source)
-        self.restricted = not privacy.simulated(source, Path(cache) / "hashes")
-        self._begin(self.provenance | {"identifying": origin.identifying(self.restricted)},
-                    self.parameters)
+    def stands_on(self, source, cache, weights):
+        """Begin to read a file or a folder that is no corpus; the cache remembers that we do.
+
+        What was made of other contents, or by another checkpoint (`weights`, its file), is moved
+        aside.
+        """
+        source, memo = Path(source), Path(cache) / "hashes"
+        self.restricted = not privacy.simulated(source, memo)
         files = [p for p in below(source) if p.is_file()] if source.is_dir() else [source]
-        contents = hashes_of(files, Path(cache) / "hashes")
+        contents = hashes_of(files, memo)
+        names = [str(p.relative_to(source)) for p in files]
+        described = [names, sorted(contents), sorted(hashes_of([weights], memo))]
+        at_hand = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
+        facts, parameters = self.provenance, self.parameters
+        if facts.get("input", at_hand) != at_hand:
+            print(f"What lies in {self.folder.name} was made of other files, or by another "
+                  f"checkpoint, and is kept as {move_aside(self.folder).name}.")
+        self._begin(facts | {"input": at_hand, "identifying": origin.identifying(self.restricted)},
+                    parameters)
         privacy.derived_from(cache, source, contents, [self.folder])
 
     def _check(self, corpus):
@@ -143,6 +154,11 @@ class Run:
     def complete(self):
         """Whether the run is finished."""
         return (self.folder / "metrics.json").exists()
+
+    @property
+    def weights(self):
+        """File of the trained network."""
+        return self.folder / "checkpoint.safetensors"
 
     @property
     def name(self):

@@ -70,7 +70,7 @@ class Recipe:
 
 
 def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=None,
-        compile=False):
+        compile=False, data=""):
     """Train `model` and leave the best weights in it.
 
     Writes folder/state.safetensors (after every epoch), folder/checkpoint.safetensors (best
@@ -88,6 +88,8 @@ def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=N
     about : dict of plain values stored with the weights (which model this is)
     tracker : None, or called with every row of the history
     compile : train through torch.compile
+    data : fingerprint of what is trained on; a training that was begun on other data is not gone on
+        with, and this is printed
 
     Returns
     -------
@@ -107,8 +109,9 @@ def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=N
     bare = model
     model, optimiser = fabric.setup(torch.compile(model) if compile else model, optimiser)
     state = folder / "state.safetensors"
-    done = load_state(state, bare, optimiser, fabric) if state.exists() else {
-        "epoch": 0, "batch": 0, "best": None, "waited": 0, "history": [], "recipe": asdict(recipe)}
+    done = load_state(state, bare, optimiser, fabric) if goes_on(state, data) else {
+        "epoch": 0, "batch": 0, "best": None, "waited": 0, "history": [], "recipe": asdict(recipe),
+        "data": data}
     for epoch in tqdm(range(done["epoch"], recipe.epochs), "training", recipe.epochs,
                       initial=done["epoch"], delay=2, leave=False, unit="epoch"):
         if recipe.patience and done["waited"] >= recipe.patience:
@@ -129,6 +132,18 @@ def fit(model, loss, batches, validate, recipe, fabric, folder, about, tracker=N
             tracker(row)
     load_checkpoint(folder / "checkpoint.safetensors", bare, about)
     return done["history"]
+
+
+def goes_on(state, data):
+    """Whether there is a state of a training on this data (a fingerprint)."""
+    if not state.exists():
+        return False
+    with safe_open(state, "pt") as file:
+        known = json.loads(file.metadata()["about"])["done"].get("data", "")
+    if known != data:
+        print(f"The training in {state.parent.name} was begun on other features, labels or parts "
+              "than those at hand; it starts anew.")
+    return known == data
 
 
 def trainable(model):
@@ -184,9 +199,9 @@ def train_epoch(model, bare, optimiser, loss, batches, recipe, fabric, done, epo
             optimiser.zero_grad()
     mean = float(total) / len(batches)
     if not math.isfinite(mean):
-        raise FloatingPointError(f"the training loss is {mean} in epoch {epoch}: lower "
-                                 f"learning_rate (now {recipe.learning_rate:g}) or use precision "
-                                 "32-true. The state before it is kept.")
+        raise FloatingPointError(f"the training loss is {mean} in epoch {epoch}. A run with lower "
+                                 f"learning_rate (it is {recipe.learning_rate:g}) or precision "
+                                 "32-true may end. The state before it is kept.")
     return {"epoch": epoch, "train_loss": mean, "learning_rate": rate}
 
 
@@ -305,8 +320,8 @@ def load_checkpoint(path, model, about):
     for name, value in about.items():
         if stored.get(name) != value:
             raise ValueError(f"{path}: a checkpoint of another model: {name} is "
-                             f"{stored.get(name, 'not given')} there, {value} here. Set {name} to "
-                             "the same value, or leave the checkpoint out.")
+                             f"{stored.get(name, 'not given')} there, {value} here. "
+                             "Give the checkpoint of a run with these parameters, or none.")
     own, content = model.state_dict(), load_file(path)
     if own.keys() != content.keys() or any(own[k].shape != content[k].shape for k in own):
         raise ValueError(f"{path}: its weights do not fit {type(model).__name__} ({len(content)} "

@@ -52,6 +52,7 @@ def search(paper, units, state, run, fabric):
     label = paper.target(units, places, state)
     cut = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=p.seed)
     folds = list(cut.split(label, label.numpy().astype(int), owners))
+    data = training.fingerprint(paper.batches(units, rows, state), units, state)
 
     def objective(trial):
         sizes = paper.suggest(trial)
@@ -74,13 +75,13 @@ def search(paper, units, state, run, fabric):
             network = paper.network({**learnt, "sizes": state["sizes"] | sizes}, p.seed)
             history = loop.fit(network, training.loss_of(paper, fabric),
                                paper.batches(units, inner, learnt), judged, recipe, fabric,
-                               folder, {"search": 1})
+                               folder, {"search": 1}, data=data)
             scores.append(min(row["val_cross_entropy"] for row in history))
         return float(np.mean(scores))
 
-    study = optuna.create_study(
-        storage=f"sqlite:///{run.folder / 'search.db'}", study_name=paper.name, load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=p.seed))
+    study = optuna.create_study(            # of other data: another study
+        storage=f"sqlite:///{run.folder / 'search.db'}", study_name=f"{paper.name} {data}",
+        load_if_exists=True, sampler=optuna.samplers.TPESampler(seed=p.seed))
     finished = sum(trial.state.is_finished() for trial in study.trials)
     study.optimize(objective, n_trials=max(0, p.search_trials - finished))
     best = paper.suggest(optuna.trial.FixedTrial(study.best_params))

@@ -1,5 +1,6 @@
 """A paper's network in its run: trained, taken from a checkpoint, or of the authors."""
 
+import hashlib
 import json
 import os
 
@@ -86,6 +87,17 @@ def loss_of(paper, fabric):
     return lambda network, batch: paper.loss(network, fabric.to_device(batch))
 
 
+def fingerprint(batches, units, state):
+    """64 hexadecimal digits of what is trained on: labels, parts, what was learnt before, and the
+    features of the first batch.
+    """
+    content = hashlib.sha256(json.dumps(state).encode() + units.table.to_csv().encode())
+    inputs, target = next(iter(batches(0)))
+    for tensor in (*inputs.values(), target):
+        content.update(tensor.contiguous().numpy().tobytes())
+    return content.hexdigest()
+
+
 def seconds(history):
     """How long a training took, earlier ones of a chain aside. history: of `train`."""
     return 0.0 if history is None else float(history["seconds"].sum())
@@ -116,7 +128,8 @@ def train(paper, network, units, state, run, fabric, **changed):
     if p.checkpoint:
         loop.load_checkpoint(located(p.checkpoint), fabric.setup_module(network).module, about)
         return None
-    batches = Loader(paper.batches(units, units.rows("train"), state), fabric.device)
+    items = paper.batches(units, units.rows("train"), state)
+    batches, data = Loader(items, fabric.device), fingerprint(items, units, state)
     compiled = getattr(p, "compile", False)
 
     def validate(model):        # a compiled network would be compiled once more
@@ -125,7 +138,8 @@ def train(paper, network, units, state, run, fabric, **changed):
     def fit(folder, tracker=None):
         folder.mkdir(exist_ok=True)
         return loop.fit(network, loss_of(paper, fabric), batches, validate,
-                        recipe_of(paper, **changed), fabric, folder, about, tracker, compiled)
+                        recipe_of(paper, **changed), fabric, folder, about, tracker, compiled,
+                        data)
 
     for link in range(paper.earlier_trainings()):
         fit(run.folder / f"chain-{link}")

@@ -275,4 +275,5 @@ def write_recorded(_, root, layout, name, setting, person, place, spoken, second
         face.write_video(paths["video"], visage, signal, size, fps,
                          np.random.default_rng([*key, 8]))
         heard = (vlog_extract.logmel if layout == "lmvd" else vlog_extract.acoustic)(paths["sound"])
-        save(paths, {**heard, "visual": vlog_extract.visual(paths["video"])["visual"]}, layout)
+        save(paths, {"acoustic": heard["acoustic"],
+                     "visual": vlog_extract.visual(paths["video"])["visual"]}, layout)

@@ -344,6 +344,57 @@ class TestNotations:
         assert corpus["203_1"].parts == ["freeform", "northwind"]
 
 
+class TestOwnCases:
+    """Further inputs of the kinds that people sent."""
+
+    def test_a_session_without_a_task_is_told(self, copy):
+        unlink(copy, "203_1_Northwind*")
+        corpus = corpora.open("avec2014", vouched(copy))
+        assert problem_of(corpus, "203_1") == ("its Northwind video is missing; the other task "
+                                               "alone is read. Copy it again from the corpus.")
+        assert corpus.modalities().sum().tolist() == [11, 12]
+
+    def test_a_corpus_without_a_task_is_told_once(self, copy):
+        unlink(copy, "*_Freeform_video.mp4")
+        assert problem_of(corpora.open("avec2014", vouched(copy)), "all") == (
+            "there is no video of the task Freeform; the other one alone is read.")
+
+    @pytest.mark.parametrize("name", ["203_1_Northwind_video (1).mp4", " 203_1_Northwind_video.MP4",
+                                      "Northwind\\203_1_Northwind_video.mp4",
+                                      "203_1_Northwind_vid\u0301eo.mp4"])
+    def test_videos_under_other_names_are_counted(self, copy, name):
+        video = next(copy.rglob("203_1_Northwind_video.mp4"))
+        video.rename(video.with_name(name))
+        corpus = corpora.open("avec2014", vouched(copy))
+        assert problem_of(corpus, "all") == (
+            "1 files, videos or labels, are named unlike 203_1_Northwind_video.mp4 or "
+            "203_1_Depression.csv and not read. Rename or remove them.")
+        assert "its Northwind video is missing" in problem_of(corpus, "203_1")
+
+    def test_labels_under_other_names_are_counted(self, copy):
+        label = label_of(copy, "203_1")
+        label.rename(label.with_name("203_1_Depression.csv.txt"))
+        corpus = corpora.open("avec2014", vouched(copy))
+        assert problem_of(corpus, "all").startswith("1 files, videos or labels, are named unlike")
+        assert "has a video but no label" in problem_of(corpus, "203_1")
+
+    def test_what_was_expected_of_a_score_stands_in_a_licensed_corpus_too(self, copy):
+        (copy / MARKER).unlink()
+        label_of(copy, "203_1").write_text("score,12")
+        label_of(copy, "204_1").write_text("64")
+        assert sorted(corpora.open("avec2014", copy).problems["problem"]) == [
+            "…_Depression.csv: the score is …; a BDI-II total lies between 0 and 63. "
+            "Correct the file.",
+            "…_Depression.csv: the score is …; expected a number from 0 to 63. Correct the file."]
+
+    def test_a_video_in_the_place_of_another_is_told(self, copy):
+        (copy / MARKER).unlink()
+        one, other = sorted(copy.rglob("*_Freeform_video.mp4"))[:2]
+        shutil.copy(one, other)
+        told = corpora.open("avec2014", copy).problems["problem"]
+        assert told.str.startswith("its freeform has the same content as").tolist() == [True, True]
+
+
 class TestFrameFolder:
     """What the STA-DRN authors' repository expects."""
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from depnb import corpora
@@ -32,7 +33,7 @@ def licensed(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "fixture", "parts"), [
-    ("avec2014", "tree", ("freeform", "northwind")), ("speech_folder", "voices", ("recording",)),
+    ("avec2014", "tree", ("northwind", "freeform")), ("speech_folder", "voices", ("recording",)),
     ("daic_woz", "interviews", ("visual", "audio", "text")),
     ("dvlog", "vlogs", ("acoustic", "visual")), ("lmvd", "vlogs_lmvd", ("acoustic", "visual"))])
 def test_an_intact_corpus(name, fixture, parts, looked, request):
@@ -82,10 +83,39 @@ class TestFaults:
             root = shutil.copytree(source, tmp_path / name)
             (root / MARKER).unlink()
             for path in sorted(root.rglob(pattern))[::2][:5]:
-                path.write_bytes(b"no such thing" * 50)
+                path.write_bytes(f"no such thing {path}".encode() * 50)
             status, lines = looked(name, root)
             assert status == 1
             assert sum(sentence in line for line in lines) in (1, 2), lines     # a line a part
+
+    def test_arrays_that_do_not_go_together(self, vlogs, licensed, looked):
+        root = licensed(vlogs)
+        for array in sorted(root.rglob("*_visual.npy"))[:6]:
+            np.save(array, np.load(array)[:20])
+        status, lines = looked("dvlog", root)
+        assert status == 1
+        assert sum("  6: visual: … rows of sound and … of picture" in line for line in lines) == 1
+
+    def test_files_that_are_cut(self, interviews, licensed, looked):
+        root = licensed(interviews)
+        for folder in sorted(root.glob("*_P"))[:6]:
+            for name in ("AUDIO.wav", "CLNF_gaze.txt"):
+                path = folder / f"{folder.name.removesuffix('_P')}_{name}"
+                raw = path.read_bytes()[:path.stat().st_size * 2 // 3]
+                path.write_bytes(raw if name == "AUDIO.wav" else raw.rpartition(b",")[0])
+        status, lines = looked("daic_woz", root)
+        assert status == 1
+        assert "  6: gaze: its last row is cut short, or of another length. Copy it again." in lines
+        assert ("  6: audio: truncated: the file breaks off. Copy it again from the corpus."
+                in lines)
+
+    def test_a_task_that_is_missing(self, tree, licensed, looked):
+        root = licensed(tree)
+        for video in root.rglob("*_Freeform_video.mp4"):
+            video.unlink()
+        status, lines = looked("avec2014", root)
+        assert status == 1
+        assert "freeform: 0 of 12 sessions" in lines
 
     def test_folders_with_the_name_of_a_file_are_none(self, interviews, vlogs, tree, looked,
                                                       tmp_path):

@@ -268,8 +268,8 @@ class TestNotations:
                                 "mean,,7.5,,,,,,,,,"])
         corpus = corpora.open("daic_woz", vouched(root))
         assert len(corpus) == 6
-        assert ("train_split_Depression_AVEC2017.csv: 2 rows whose Participant_ID is no number, "
-                "such as 300, are not read") in problems_of(corpus, "all")[0]
+        assert ("train_split_Depression_AVEC2017.csv: 2 rows whose Participant_ID is no number "
+                "are not read") in problems_of(corpus, "all")[0]
 
     def test_genders_of_one_participant_may_be_written_in_two_ways(self, root):
         table = root / "test_split_Depression_AVEC2017.csv"
@@ -374,6 +374,37 @@ class TestFiles:
         assert "301" not in set(corpus.sessions["session"])
         assert not corpus.modalities().loc["300", "audio"]
         assert "301" not in corpus.modalities().index
+
+
+class TestOwnCases:
+    """Further inputs of the kinds that people sent."""
+
+    def test_files_outside_of_their_session_are_counted(self, root):
+        (root / "300_P/300_AUDIO.wav").rename(root / "300_AUDIO.wav")
+        (root / "301_P/301_CLNF_gaze.txt").rename(root / "300_P/301_CLNF_gaze.txt")
+        corpus = corpora.open("daic_woz", vouched(root))
+        assert problems_of(corpus, "all")[0] == (
+            "2 files lie in no folder of their session, as …_AUDIO.wav outside of …_P, and are "
+            "not read. Move or remove them.")
+        assert "the audio modality is missing" in problems_of(corpus)[0]
+
+    def test_a_session_twice_is_told(self, root, tmp_path_factory):
+        """As after a second download; what the first folder lacks comes from the other one."""
+        (root / "again").mkdir()
+        shutil.copytree(root / "300_P", root / "again/300_P")
+        told = problems_of(corpora.open("daic_woz", vouched(root)))
+        assert len(told) == len(daic_woz.PARTS)
+        assert "its audio exists 2 times; the first is read. Keep the right one." in told
+
+    def test_sound_of_another_session_is_told(self, root):
+        (root / MARKER).unlink()
+        for number in range(300, 306):
+            for part in daic_woz.PARTS:
+                path = root / f"{number}_P/{number}_{part}"
+                path.write_text(f"{path.read_text()}{number}{part}\n")
+        shutil.copy(root / "300_P/300_AUDIO.wav", root / "304_P/304_AUDIO.wav")
+        told = corpora.open("daic_woz", root).problems["problem"]
+        assert told.str.startswith("its audio has the same content").sum() == 2
 
 
 class TestReleasedCorpus:

@@ -181,7 +181,7 @@ class TestFaults:
         (lambda text: text.replace("depression", "1").replace("normal", "0"),
          "its label is …; expected depression or normal (DepMamba's loader counts anything else as "
          "normal, without a word). Correct labels.csv (18 times)."),
-        (lambda text: re.sub(r"(?m)^(\d+),", r"\1.0,", text),
+        (lambda text: re.sub(r"(?m)^(\d+),", r"v\1,", text),
          "labels.csv has no row for it, so its label is unknown. Add the row, or remove the files "
          "(18 times). labels.csv lists it, but there is no …/…_acoustic.npy and no …/…_visual.npy. "
          "Finish the download, or remove the row (18 times).")])
@@ -199,7 +199,7 @@ class TestFaults:
         (root / MARKER).unlink()
         for i in range(1, 18, 2):
             (root / f"{i}/{i}_visual.npy").unlink()
-        with pytest.raises(ValueError, match="usable vlogs are of class 0") as caught:
+        with pytest.raises(ValueError, match="of class 1: all 9 that labels") as caught:
             corpora.open("dvlog", root, tmp_path / "cache")
         assert ("The first: labels.csv lists it, but there is no …/…_visual.npy. Finish the "
                 "download, or remove the row (9 times).") in str(caught.value)
@@ -254,7 +254,7 @@ class TestFaults:
 
     def test_no_table_and_one_class_only(self, root):
         write(root / "labels.csv", [HEADER, *(row for row in listed() if row[1] == "normal")])
-        with pytest.raises(ValueError, match="all 9 usable vlogs are of class 0; expected both"):
+        with pytest.raises(ValueError, match=r"no usable vlog of class 1: labels\.csv lists none"):
             opened(root)
         (root / "labels.csv").unlink()
         with pytest.raises(FileNotFoundError, match=r"no labels\.csv found in it or below"):
@@ -273,6 +273,89 @@ class TestFaults:
         assert "8 rows of sound and 30 of picture" in problem_of(corpus, "7")
 
 
+class TestOwnCases:
+    """Further inputs of the kinds that people sent."""
+
+    def test_names_of_tables_and_arrays_in_capitals(self, root):
+        first = opened(root).sessions
+        for path in [*root.rglob("*.npy"), root / "labels.csv", root / "speakers.csv"]:
+            path.rename(path.with_name(path.name.upper()))
+        corpus = opened(root)
+        assert corpus.sessions.equals(first)
+        assert corpus.problems.empty
+
+    def test_ids_as_a_spreadsheet_writes_them_are_read_as_meant_and_counted(self, root):
+        first = opened(root).sessions
+        for name in ("labels.csv", "speakers.csv"):
+            table = root / name
+            table.write_text(re.sub(r"(?m)^(\d+),", r"\1.0,", table.read_text()))
+        corpus = opened(root)
+        assert corpus.sessions.equals(first)
+        assert [sentence.partition(" vlogs")[0] for sentence in corpus.problems["problem"]] == [
+            "labels.csv: 18", "speakers.csv: 18"]
+
+    def test_speakers_with_and_without_a_point_are_one(self, root):
+        write(root / "speakers.csv", [["index", "speaker"], *(
+            [str(i), f"{i // 2}{'.0' * (i % 2)}"] for i in range(18))])
+        assert opened(root).sessions["participant"].nunique() == 9
+
+    @pytest.mark.parametrize("nobody", ["n/a", "NaN", "?", "unknown"])
+    def test_a_word_for_nobody_names_nobody(self, root, nobody):
+        table = root / "speakers.csv"
+        table.write_text(table.read_text().replace("\n7,s3", f"\n7,{nobody}"))
+        corpus = opened(root)
+        assert len(corpus) == 17
+        assert "name nobody, in speakers.csv" in problem_of(corpus, "7")
+
+    def test_speakers_that_differ_in_capitals_alone_are_told(self, root):
+        table = root / "speakers.csv"
+        table.write_text(table.read_text().replace("\n7,s3", "\n7,S3"))
+        assert problem_of(opened(root), "all").startswith(
+            "1 participants are written in two ways that differ in capitals or accents alone")
+
+    def test_arrays_that_are_no_vlogs_are_counted(self, root):
+        for name in ("mean.npy", "7/7_text.npy"):
+            np.save(root / name, np.zeros((3, 4)))
+        assert problem_of(opened(root), "all") == (
+            "2 files ending in .npy are no vlog's by their names or folders, and not read; "
+            "expected <id>/<id>_acoustic.npy or <id>/<id>_visual.npy. Rename, move or remove them.")
+
+    def test_a_second_label_table_is_told(self, root):
+        (root / "old").mkdir()
+        (root / "old/Labels.csv").write_text("index,label,duration,gender,fold\n")
+        assert problem_of(opened(root), "all").startswith("1 more label tables lie there and are "
+                                                          "not read; labels.csv that lies highest")
+
+    def test_a_misspelt_column_of_speakers_is_told(self, root):
+        table = root / "speakers.csv"
+        table.write_text("\n".join([f"{line}{',gendre' if i == 0 else ',f'}" for i, line in
+                                    enumerate(table.read_text().splitlines())]))
+        assert problem_of(opened(root), "all").startswith(
+            "speakers.csv: 1 columns are not read (gendre). Those that are: index, speaker, gender")
+
+    def test_copies_of_a_licensed_corpus_are_told(self, root):
+        """A file that was copied, or linked, in the place of another one."""
+        (root / MARKER).unlink()
+        (root / "3/3_visual.npy").unlink()
+        (root / "3/3_visual.npy").symlink_to(root / "5/5_visual.npy")
+        corpus = corpora.open("dvlog", root)
+        assert list(corpus.problems["problem"]) == [
+            "its visual has the same content as that of another recording, and both are read. "
+            "Copy them again from the corpus, or remove one."] * 2
+
+    def test_linked_in_a_circle(self, root):
+        first = opened(root).sessions["label"]
+        (root / "7/again").symlink_to(root)
+        assert opened(root).sessions["label"].equals(first)
+
+    def test_all_of_a_class_left_out_is_said_so(self, root):
+        for name in range(0, 18, 2):
+            (root / f"{name}/{name}_acoustic.npy").unlink()
+        with pytest.raises(ValueError, match=r"no usable vlog of class 0: all 9 that labels\.csv "
+                                             r"lists are left out\. The first: labels\.csv"):
+            opened(root)
+
+
 class TestSpeakers:
     def test_without_the_table_every_vlog_is_its_own_speaker_and_one_sentence_says_so(self, root):
         (root / "speakers.csv").unlink()
@@ -280,6 +363,8 @@ class TestSpeakers:
         assert corpus.sessions["participant"].nunique() == 18
         assert ("every vlog counts as its own speaker, "
                 "and leakage between splits cannot be excluded" in problem_of(corpus, "all"))
+        assert not corpus.people_known
+        assert set(corpus.shared_participants()["shared"]) == {"not known"}
 
     def test_a_vlog_without_speaker_counts_as_one_of_its_own(self, root):
         lines = (root / "speakers.csv").read_text().splitlines()

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from depnb import corpora
-from depnb.corpora import lmvd
+from depnb.corpora import lmvd, vlogs
 from depnb.corpora.lmvd import __main__
 from depnb.corpora.privacy import MARKER
 from depnb.features import vlog
@@ -66,6 +66,35 @@ class TestCorpus:
         (root / "audio").rename(root / "Audio_feature")
         (root / "visual").rename(root / "Video_feature")
         assert opened(root).sessions.equals(first)
+
+    def test_lost_noughts_and_capitals(self, root):
+        """A spreadsheet drops the noughts of 001; a disk writes all in capitals."""
+        first = opened(root).sessions
+        for name in ("labels.csv", "speakers.csv"):
+            table = root / name
+            table.write_text(re.sub(r"(?m)^0+(?=\d)", "", table.read_text()))
+            table.rename(root / name.upper())
+        for path in list(root.rglob("*.npy")):
+            path.rename(path.with_name(path.name.upper()))
+        (root / "audio").rename(root / "AUDIO")
+        corpus = opened(root)
+        assert corpus.sessions.equals(first)
+        assert corpus.problems["problem"].str.contains("6 vlogs are listed without the noughts"
+                                                       ).tolist() == [True, True]
+
+    def test_two_ids_that_differ_in_noughts_alone_are_not_mixed_up(self, root):
+        for part, width in (("audio/{}.npy", 128), ("visual/{}_visual.npy", 136)):
+            np.save(root / part.format("0001"), np.random.default_rng(9).normal(size=(9, width)))
+        table = root / "labels.csv"
+        table.write_text(table.read_text().replace("\n001,", "\n1,"))
+        corpus = opened(root)
+        assert len(corpus) == 5
+        assert "1" in set(corpus.problems["session"])
+
+    def test_tables_of_openface_in_capitals(self, tmp_path):
+        (tmp_path / "A.CSV").write_text("frame\n")
+        (tmp_path / "folder.csv").mkdir()
+        assert lmvd.tables_below(tmp_path) == [tmp_path / "A.CSV"]
 
     def test_reasons_keep_what_an_array_is_called(self, root, tmp_path):
         (root / MARKER).unlink()
@@ -146,8 +175,12 @@ class TestLandmarks:
         rows = lmvd.landmarks(openface[0] / "depressed/001.csv")
         arrays, config = golden("lmvd_extract_a")
         assert rows.dtype == np.float64
-        assert rows.shape == (len(config["kept_frames"]), 136)
-        np.testing.assert_allclose(rows, arrays["output/landmarks"], atol=5e-7)  # stored as float32
+        own = [(frame - 1) // 30 for frame in config["kept_frames"]]
+        np.testing.assert_allclose(rows[own], arrays["output/landmarks"],
+                                   atol=5e-7)                                   # stored as float32
+        # frame 31 has no row: theirs then comes a second early from there on
+        assert not rows[1].any()
+        assert len(rows) == 7
 
     def test_rows_follow_the_value_of_the_frame_column(self, openface):
         folder, text = openface
@@ -166,6 +199,71 @@ class TestLandmarks:
                                                           for p in lmvd.POINTS[:68]}))
         np.testing.assert_allclose(lmvd.landmarks(folder / "large.csv"), rows, atol=1e-12)
         assert np.abs(lmvd.landmarks(folder / "moved.csv") - rows).max() > 0.5
+
+    def test_a_second_face_and_repeated_frames_are_passed_over_and_told(self, openface):
+        folder, text = openface
+        rows, zeros = lmvd.placed(folder / "depressed/001.csv")
+        assert zeros == ["2 of 7 rows are zeros: OpenFace found no face there."]
+        table = pd.read_csv(pd.io.common.StringIO(text), skipinitialspace=True)
+        other = table.iloc[60:120].assign(face_id=1, x_3=lambda t: t["x_3"] + 500)
+        several = pd.concat([table, other, table.iloc[50:80].assign(y_5=9.0)])
+        several.to_csv(folder / "several.csv", index=False)
+        placed, remarks = lmvd.placed(folder / "several.csv")
+        np.testing.assert_array_equal(placed, rows)
+        assert remarks == ["60 of 273 rows are of 1 other faces and are passed over.",
+                           "30 of 273 rows repeat a frame and are passed over.", *zeros]
+
+    def test_rows_are_placed_in_their_own_seconds(self, openface):
+        """Without 40 frames from 85 on, DepMamba's sixth second is its fourth."""
+        folder, text = openface
+        rows = lmvd.landmarks(folder / "depressed/001.csv")
+        header, *lines = text.splitlines()
+        remaining = [line for line in lines if not 85 <= int(line.split(",")[0]) < 125]
+        (folder / "gap.csv").write_text("\n".join([header, *remaining]))
+        placed, remarks = lmvd.placed(folder / "gap.csv")
+        assert remarks == ["4 of 7 rows are zeros: OpenFace found no face there."]
+        assert not placed[[1, 2, 3, 4]].any()
+        np.testing.assert_array_equal(placed[[0, 5, 6]], rows[[0, 5, 6]])
+
+    def test_no_face_in_most_seconds_is_refused(self, openface):
+        folder, text = openface
+        (folder / "lost.csv").write_text(edited(
+            text, success=lambda t: (t["frame"] < 65).astype(int)))
+        with pytest.raises(ValueError, match=r"in only 2 of 7 seconds\. Check the reco"):
+            lmvd.landmarks(folder / "lost.csv")
+        (folder / "far.csv").write_text(edited(
+            text, frame=lambda t: t["frame"].where(t["frame"] < 185, 30 * 10**12 + 1)))
+        with pytest.raises(ValueError, match="found a face in only 7 of 1000000000001 seconds"):
+            lmvd.landmarks(folder / "far.csv")
+
+    def test_success_0_is_no_face_whatever_stands_beside_it(self, openface):
+        folder, text = openface
+        rows = lmvd.landmarks(folder / "depressed/001.csv")
+        for number in (5.0, "-nan(ind)"):
+            (folder / "lost.csv").write_text(edited(
+                text, success=lambda t: (t["frame"] != 121).astype(int),
+                x_3=lambda t, n=number: t["x_3"].astype(object).where(t["frame"] != 121, n)))
+            placed = lmvd.landmarks(folder / "lost.csv")
+            assert not placed[4].any()
+            np.testing.assert_array_equal(placed[[0, 3, 5, 6]], rows[[0, 3, 5, 6]])
+
+    @pytest.mark.parametrize(("rate", "frames"), [
+        (25, [1, 26, 51, 76, 101, 126, 151, 176]), (15, [1, 16, 46, 61, 76, 91, 106, 121]),
+        (29.97, [1, 61, 91, 121, 151, 181])])
+    def test_another_rate_than_30_is_read_by_its_time_stamps(self, openface, rate, frames):
+        folder, text = openface
+        changed = edited(text, timestamp=lambda t: ((t["frame"] - 1) / rate).round(3),
+                         success=lambda t: 1, x_3=lambda t: t["frame"].astype(float))
+        (folder / "other.csv").write_text(changed)
+        placed, remarks = lmvd.placed(folder / "other.csv")
+        table = pd.read_csv(folder / "other.csv", skipinitialspace=True).set_index("frame")
+        step = round(rate)
+        for frame in frames:
+            row, = vlogs.standardised(table.loc[[frame], lmvd.POINTS].to_numpy())
+            np.testing.assert_allclose(placed[(frame - 1) // step], row, atol=1e-12)
+        told = [s for s in remarks if "frames a second" in s]
+        assert told == ([] if step == 30 else [
+            f"{rate} frames a second, not 30; each row is the first frame of its second."])
 
     @pytest.mark.parametrize("joined", [",", ", ", " , "])
     def test_blanks_around_commas(self, openface, joined):
@@ -222,7 +320,7 @@ class TestExtract:
                          "which is for your eyes: it names them.")
         assert used == f"all but fewer than five of 3 tables used; their arrays are in {made}."
         log = (made / "private.log").read_text()
-        assert "002.csv\t1 of 6 rows are zeros: OpenFace found no face there.\n" in log
+        assert "002.csv\t2 of 7 rows are zeros: OpenFace found no face there.\n" in log
         assert re.search(r"(?m)^bad\.csv\tits cells are separated by ';'", log)
 
     def test_arrays_that_exist_are_left_alone_unless_told(self, openface, tmp_path, capsys):
@@ -235,7 +333,7 @@ class TestExtract:
                          capsys.readouterr().out)
         assert __main__.main(["extract", str(folder), str(made), "--workers", "1",
                               "--overwrite"]) == 0
-        assert np.load(made / "depressed/001_visual.npy").shape == (6, 136)
+        assert np.load(made / "depressed/001_visual.npy").shape == (7, 136)
 
     def test_a_failed_write_leaves_nothing_behind(self, openface, tmp_path, monkeypatch):
         def full(file, *_, **__):

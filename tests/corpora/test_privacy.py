@@ -187,7 +187,7 @@ class TestKey:
 SENTENCES = [
     ("203_1_Depression.csv: the score is 'severe'; expected a number from 0 to 63. "
      "Correct the file.", ("203_1",),
-     "…_Depression.csv: the score is …; expected a number from … to …. Correct the file."),
+     "…_Depression.csv: the score is …; expected a number from 0 to 63. Correct the file."),
     ("the item scores sum to 11, the total is 12. Correct the table.", ("300",),
      "the item scores sum to …, the total is …. Correct the table."),
     ("the PHQ-8 total is 27; it is a whole number.", ("300",),
@@ -380,7 +380,7 @@ class TestErrors:
     def test_the_original_is_not_chained(self, copy):
         (copy / privacy.MARKER).unlink()
         shutil.rmtree(copy / "voices_1")
-        with pytest.raises(ValueError, match="recordings are of class") as caught:
+        with pytest.raises(ValueError, match="no usable recording of class") as caught:
             opened(copy)
         assert caught.value.__suppress_context__
 

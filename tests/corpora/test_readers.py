@@ -1,5 +1,6 @@
 """Tables, transcripts and videos as people save them."""
 
+import contextlib
 import unicodedata
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from depnb.corpora import readers
+from tests import films
 
 TABLE = "Index,Label\n1,12.5\n2,3\n"
 SAVED = {
@@ -88,7 +90,7 @@ class TestTranscript:
     """No turn is dropped without a word."""
 
     def read(self, tmp_path, *lines):
-        (tmp_path / "t.csv").write_text(HEADER + "\n".join(lines))
+        (tmp_path / "t.csv").write_text(HEADER + "".join(f"{line}\n" for line in lines))
         return readers.read_transcript(tmp_path / "t.csv")
 
     def test_as_written_there_is_nothing_to_say(self, tmp_path):
@@ -117,56 +119,158 @@ class TestTranscript:
                                           "Ellie and are passed over."]
 
 
+class Video:
+    """Stands in for cv2.VideoCapture: so many frames, and what it says of them."""
+
+    def __init__(self, stamps, promised=None, rate=25):
+        self.stamps, self.at, self.told = stamps, -1, {
+            cv2.CAP_PROP_FRAME_COUNT: promised or len(stamps), cv2.CAP_PROP_FPS: rate}
+
+    def isOpened(self):
+        return True
+
+    def get(self, what):
+        return self.told.get(what, self.stamps[max(self.at, 0)] * 1000)
+
+    def grab(self):
+        self.at += 1
+        return self.at < len(self.stamps)
+
+    def retrieve(self):
+        return True, np.zeros((2, 2, 3), np.uint8)
+
+    def release(self):
+        pass
+
+
 class TestVideo:
-    """What is said of a video was looked at."""
+    """What is said of a video was looked at, and its frames lie at their own times."""
 
     @pytest.fixture
-    def webm(self, tmp_path):
-        path = tmp_path / "v.webm"
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"VP80"), 25, (64, 64))
-        for i in range(41):
-            writer.write(np.full((64, 64, 3), 5 * i, np.uint8))
-        writer.release()
-        return path
+    def standing_in(self, tmp_path, monkeypatch):
+        def times(*asked, **more):
+            (tmp_path / "v.mp4").write_text("x")
+            monkeypatch.setattr(cv2, "VideoCapture", lambda path: Video(*asked, **more))
+            return [time for _, time in readers.timed_frames(tmp_path / "v.mp4")]
+        return times
 
-    def test_a_webm_without_duration_is_read_to_its_end(self, webm):
-        raw = webm.read_bytes()
-        at = raw.index(b"\x44\x89\x88")                     # Duration, eight bytes: now Void
-        webm.write_bytes(raw[:at] + b"\xec\x89" + b"\0" * 9 + raw[at + 11:])
-        assert cv2.VideoCapture(str(webm)).get(cv2.CAP_PROP_FRAME_COUNT) < 0
-        assert sum(1 for _ in readers.read_frames(webm)) == 41
+    @pytest.mark.parametrize("name", ["v.mp4", "v.mkv", "v.webm", "v.avi"])
+    def test_a_constant_rate_gives_its_multiples(self, name, tmp_path):
+        path = films.film(tmp_path / name, [1001 * i / 30 for i in range(90)], rate="30000/1001")
+        times = [time for _, time in readers.timed_frames(path)]
+        np.testing.assert_allclose(times, np.arange(90) * 1.001 / 30, atol=1e-9)
+        assert [time for _, time in readers.timed_frames(path, 7)] == times[::7]
+
+    @pytest.mark.parametrize("name", ["v.mp4", "v.mov", "v.mkv", "v.webm"])
+    def test_a_varying_rate_gives_the_stamps(self, name, tmp_path):
+        stamps = np.cumsum([0, *[33, 40, 33, 100, 33, 500] * 8])
+        path = films.film(tmp_path / name, stamps)
+        times = [time for _, time in readers.timed_frames(path)]
+        np.testing.assert_allclose(times, stamps / 1000, atol=2e-3)
+
+    def test_stamps_that_run_backwards_are_refused(self, standing_in):
+        with pytest.raises(readers.VideoError, match="stamp of frame 3 is missing, or before that"):
+            standing_in([0, 0.1, 0.2, 0.15, 0.3])
+
+    def test_without_stamps_the_rate_tells_or_the_video_is_refused(self, standing_in):
+        assert standing_in([0, 0, 0, 0], rate=10) == [0, 0.1, 0.2, 0.3]
+        for rate in (0, 1000, np.nan):
+            with pytest.raises(readers.VideoError, match=r"frame 1 is missing.* Convert it again"):
+                standing_in([0, 0, 0, 0], rate=rate)
+
+    @pytest.mark.parametrize(("name", "seconds"), [("v.mp4", 0.92), ("v.mov", 1.84)])
+    def test_a_cut_by_copy_is_not_truncated(self, name, seconds, tmp_path):
+        cut = films.cut(films.film(tmp_path / f"film_{name}", np.arange(100) * 40),
+                        tmp_path / name, seconds)
+        promised = cv2.VideoCapture(str(cut)).get(cv2.CAP_PROP_FRAME_COUNT)
+        frames = sum(1 for _ in readers.read_frames(cut))
+        assert frames == round((4 - seconds) * 25)
+        assert frames < promised - 2                                # the header counts all
+
+    def test_a_varying_rate_that_promises_too_much_is_not_truncated(self, tmp_path):
+        path = films.film(tmp_path / "v.webm", np.arange(50) * 80)
+        assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) > 90
+        assert sum(1 for _ in readers.read_frames(path)) == 50
+
+    def test_a_webm_without_duration_is_read_to_its_end(self, tmp_path):
+        path = films.film(tmp_path / "v.webm", np.arange(41) * 40, options={"live": "1"})
+        assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) < 0
+        assert sum(1 for _ in readers.read_frames(path)) == 41
+
+    @pytest.mark.parametrize(("name", "options"), [
+        ("v.mp4", {"movflags": "faststart"}), ("v.mkv", {}), ("v.webm", {"live": "1"}),
+        ("v.mp4", {"movflags": "frag_keyframe+empty_moov"}), ("v.avi", {})])
+    def test_a_truncated_one_tells_how_many_frames_can_be_decoded(self, name, options, tmp_path):
+        path = films.film(tmp_path / name, np.arange(100) * 40, options=options)
+        assert sum(1 for _ in readers.read_frames(path)) == 100
+        path.write_bytes(path.read_bytes()[:int(0.6 * path.stat().st_size)])
+        decoded = []
+        with pytest.raises(readers.VideoError, match="truncated: a part of the file") as caught:
+            decoded.extend(readers.read_frames(path))
+        assert 20 < len(decoded) < 90
+        assert f"{len(decoded)} frames can be decoded. Copy it again" in str(caught.value)
+        assert readers.glance(path).startswith("truncated: a part of the file is missing.")
+
+    @pytest.mark.parametrize(("name", "options"), [
+        ("v.mp4", {}), ("v.avi", {}), ("v.mp4", {"movflags": "frag_keyframe+empty_moov"})])
+    def test_one_of_which_the_middle_is_damaged(self, name, options, tmp_path):
+        noise = np.random.default_rng(0).integers(0, 256, (100, 64, 64, 3), np.uint8)
+        path = films.film(tmp_path / name, np.arange(100) * 40, frames=noise, options=options)
+        raw = bytearray(path.read_bytes())
+        fifth = len(raw) // 5
+        if options:
+            del raw[2 * fifth:3 * fifth]
+        else:
+            raw[2 * fifth:3 * fifth] = bytes(fifth)
+        path.write_bytes(raw)
+        with pytest.raises(readers.VideoError, match=r"^(damaged|truncated): .* can be decoded"):
+            list(readers.read_frames(path))
+
+    def test_an_avi_of_varying_rate_is_complete(self, tmp_path):
+        path = films.film(tmp_path / "v.avi", np.cumsum([0, *[40, 80, 200] * 20]))
+        promised = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)
+        assert sum(1 for _ in readers.read_frames(path)) == 61 < promised / 2
 
     @pytest.mark.parametrize(("decodable", "promised", "complete"),
                              [(40, 41, True), (39, 41, True), (38, 41, False), (980, 1000, True),
                               (979, 1000, False)])
-    def test_a_frame_or_two_too_few_is_not_truncated(self, decodable, promised, complete,
-                                                     tmp_path, monkeypatch):
-        class Video:
-            left = decodable
-
-            def __init__(self, path):
-                pass
-
-            def isOpened(self):
-                return True
-
-            def get(self, what):
-                return promised
-
-            def grab(self):
-                self.left -= 1
-                return self.left >= 0
-
-            def retrieve(self):
-                return True, np.zeros((2, 2, 3), np.uint8)
-
-            def release(self):
-                pass
-
-        monkeypatch.setattr(cv2, "VideoCapture", Video)
-        (tmp_path / "v.mp4").write_text("x")
+    def test_a_frame_or_two_too_few_is_not_damaged(self, decodable, promised, complete,
+                                                   standing_in):
+        stamps = np.arange(decodable) / 25
         if complete:
-            assert sum(1 for _ in readers.read_frames(tmp_path / "v.mp4")) == decodable
+            assert len(standing_in(stamps, promised)) == decodable
         else:
-            with pytest.raises(readers.VideoError, match=f"truncated: {decodable} of {promised}"):
-                list(readers.read_frames(tmp_path / "v.mp4"))
+            with pytest.raises(readers.VideoError, match=f"damaged: {decodable} of {promised} fr"):
+                standing_in(stamps, promised)
+
+
+class TestArray:
+    @pytest.mark.parametrize("bit", range(8))
+    @pytest.mark.parametrize("place", [0, 6, 8, 10, 24, 58, 63])
+    def test_a_damaged_header_is_one_sentence_or_nothing(self, place, bit, tmp_path):
+        """Python's own parser, by which NumPy reads it, knows more errors than one."""
+        array = np.arange(6, dtype=np.float32).reshape(3, 2)
+        path = tmp_path / "a.npy"
+        np.save(path, array)
+        raw = bytearray(path.read_bytes())
+        raw[place] ^= 1 << bit
+        path.write_bytes(raw)
+        with contextlib.suppress(ValueError):
+            np.testing.assert_array_equal(readers.read_array(path), array)
+
+    @pytest.mark.parametrize("change", [lambda raw: raw + b"more", lambda raw: raw[:-1],
+                                        lambda raw: raw.replace(b"(3, 2)", b"(2, 2)")])
+    def test_what_is_longer_or_shorter_than_it_says_is_not_whole(self, change, tmp_path):
+        np.save(tmp_path / "a.npy", np.ones((3, 2), np.float32))
+        (tmp_path / "a.npy").write_bytes(change((tmp_path / "a.npy").read_bytes()))
+        with pytest.raises(ValueError, match=r"^not a whole \.npy file"):
+            readers.read_array(tmp_path / "a.npy")
+
+
+def test_a_transcript_that_is_cut_within_a_row_is_told(tmp_path):
+    text = HEADER + "0\t1\tEllie\thi\n1\t2\tParticipant\tfine th"
+    (tmp_path / "t.csv").write_text(text)
+    assert readers.read_transcript(tmp_path / "t.csv").attrs["remarks"] == [
+        "the transcript's last row has no end: it may be cut short."]
+    (tmp_path / "t.csv").write_text(f"{text}anks\r\n\n")
+    assert not readers.read_transcript(tmp_path / "t.csv").attrs["remarks"]

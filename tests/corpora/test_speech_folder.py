@@ -14,6 +14,7 @@ from depnb.corpora.corpus import CLASS, PHQ8
 from depnb.corpora.privacy import MARKER
 from depnb.corpora.speech_folder import split_by_file
 from depnb.simulation.layouts import simulate
+from tests.features.test_media import encode
 from tests.trees import problem_of, text_of, vouched
 
 PATTERN = r"^(\d+)_"
@@ -108,6 +109,8 @@ class TestParticipants:
         assert len(corpus.problems) == 1
         assert ("every recording counts as its own participant, "
                 "and leakage between" in problem_of(corpus, "all"))
+        assert not corpus.people_known
+        assert opened(root, pattern=PATTERN).people_known
 
     @pytest.mark.parametrize(("pattern", "sentence"),
                              [("(", "is no regular expression"), (r"\d+", "has no group")])
@@ -166,13 +169,14 @@ class TestForeign:
         (root / MARKER).unlink()
         write_table(root)
         for path in (root / "voice_1").glob("*.wav"):
-            path.rename(path.with_suffix(".m4a"))
-        with pytest.raises(ValueError, match="all 12 usable recordings are of class 0") as caught:
+            path.rename(path.with_suffix(".mpg"))
+        with pytest.raises(ValueError, match="recording of class 1: none lies in") as caught:
             corpora.open("speech_folder", root, tmp_path / "cache")
-        assert "is no WAV, FLAC, MP3 or OGG file and is not read" in str(caught.value)
+        assert "is no WAV, FLAC, MP3, OGG or M4A file, nor another that is read" in str(
+            caught.value)
         assert "(12 times)" in str(caught.value)
         assert not re.search(r"3\d\d_", str(caught.value).replace(str(root), ""))
-        assert "voice_1/312_2.m4a" in (tmp_path / "cache/private.log").read_text()
+        assert "voice_1/312_2.mpg" in (tmp_path / "cache/private.log").read_text()
 
 
 class TestTable:
@@ -304,8 +308,19 @@ class TestFiles:
         corpus = opened(root, pattern=PATTERN)
         assert len(corpus) == 24
         assert list(corpus.problems["session"]) == strays
-        assert corpus.problems["problem"].str.contains("is no WAV, FLAC, "
-                                                       "MP3 or OGG file and is not read").all()
+        assert corpus.problems["problem"].str.contains(
+            "is no WAV, FLAC, MP3, OGG or M4A file, nor another that is read").all()
+
+    def test_a_videos_sound_is_read_unless_a_sound_file_of_its_name_lies_beside(self, root):
+        speech = np.random.default_rng(98).uniform(-0.5, 0.5, 16000).astype(np.float32)
+        soundfile.write(root / "voice_0/x.wav", speech, 16000)
+        encode(root / "voice_0/x.mp4", speech, 16000)
+        encode(root / "voice_1/y.mp4", speech, 16000)
+        encode(root / "voice_1/z.m4a", speech[::-1], 16000)
+        corpus = opened(root)
+        assert {"x", "y", "z"} <= set(corpus.sessions["session"])
+        assert corpus["y"].waveform()[1] == 16000
+        assert "is passed over: a sound file of its name" in problem_of(corpus, "voice_0/x.mp4")
 
     def test_folders_without_a_label(self, root):
         for number, name in enumerate(["healthy/a.wav", "voice_2/b.wav", "c.wav"]):
@@ -342,7 +357,14 @@ class TestFiles:
         corpus = opened(root)
         assert len(corpus) == 24
         assert list(corpus.problems["problem"].str.contains("has the same content as a recording "
-                                                            "of its class")) == [False, True, True]
+                                                            "of its class")) == [False, True, True,
+                                                                                 False]
+
+    def test_a_copy_under_another_participant_is_nobodys(self, root):
+        (root / "voice_0/302_1.wav").write_bytes((root / "voice_0/301_1.wav").read_bytes())
+        corpus = opened(root, pattern=PATTERN)
+        assert len(corpus) == 22
+        assert "of another participant; neither is used" in problem_of(corpus, "voice_0/302_1.wav")
 
     def test_copies_in_both_classes_are_not_read(self, root):
         (root / "voice_1/copy.wav").write_bytes((root / "voice_0/301_1.wav").read_bytes())
@@ -366,8 +388,17 @@ class TestFiles:
     def test_one_class_only(self, root):
         for path in (root / "voice_1").iterdir():
             path.unlink()
-        with pytest.raises(ValueError, match="all 12 usable recordings are of class 0; "
-                                             "expected folders of both classes"):
+        with pytest.raises(ValueError, match="no usable recording of class 1: none lies in a "
+                                             "folder whose name ends in _1, as voices_1"):
+            opened(root)
+
+    def test_a_table_that_leaves_out_a_class(self, root):
+        write_table(root)
+        table = root / "participants.csv"
+        table.write_text("".join(line for line in table.read_text().splitlines(keepends=True)
+                                 if not line.startswith("voice_1")))
+        with pytest.raises(ValueError, match=r"no usable recording of class 1: all 12 in its "
+                                             r"folder are left out\. The first: .* has no row"):
             opened(root)
 
     def test_one_class_left_after_faulty_recordings(self, root):
@@ -380,6 +411,54 @@ class TestFiles:
         write_table(root, participant={})
         with pytest.raises(ValueError, match=r"no usable session \(24 left out\)"):
             opened(root)
+
+
+class TestOwnCases:
+    """Further inputs of the kinds that people sent."""
+
+    def test_the_table_in_capitals_and_folders_with_a_blank(self, root):
+        write_table(root)
+        first = opened(root).sessions
+        (root / "participants.csv").rename(root / "Participants.CSV")
+        (root / "voice_1").rename(root / "voice_1 ")
+        table = (root / "Participants.CSV")
+        table.write_text(table.read_text().replace("voice_1/", "voice_1 /"))
+        assert opened(root).sessions.equals(first)
+
+    @pytest.mark.parametrize("nobody", ["n/a", "None", "-", "unknown"])
+    def test_a_word_for_nobody_names_nobody(self, root, nobody):
+        write_table(root, participant={"voice_0/301_1.wav": nobody} | {
+            f"voice_{i // 12}/{301 + i // 2}_{i % 2 + 1}.wav": i // 2 for i in range(1, 24)})
+        corpus = opened(root)
+        assert len(corpus) == 23
+        assert "has a row without participant" in problem_of(corpus, "301_1")
+
+    def test_one_participant_with_and_without_a_point(self, root):
+        write_table(root, participant={
+            f"voice_{i // 12}/{301 + i // 2}_{i % 2 + 1}.wav": f"{301 + i // 2}{'.0' * (i % 2)}"
+            for i in range(24)})
+        assert opened(root).sessions["participant"].nunique() == 12
+
+    def test_a_misspelt_column_is_told(self, root):
+        write_table(root, phq8_totl=dict.fromkeys(map(str, range(3)), "7"))
+        assert problem_of(opened(root), "all") == (
+            "participants.csv: 1 columns are not read (phq8_totl). Those that are: file, "
+            "participant, gender, phq8_total, age. Correct the names, if it is one.")
+
+    def test_backslashes_in_names_of_files(self, root):
+        """As archives of Windows are unpacked elsewhere."""
+        write_table(root)
+        (root / "voice_0/301_1.wav").rename(root / "voice_0/voice_0\\301_1.wav")
+        corpus = opened(root)
+        assert len(corpus) == 24
+        assert corpus.sessions["participant"].nunique() == 12
+        assert corpus.problems.empty
+
+    def test_a_link_around_its_own_folder(self, root):
+        write_table(root)
+        first = opened(root).sessions["label"]
+        (root / "voice_0/more").symlink_to(root / "voice_0")
+        assert opened(root).sessions["label"].equals(first)
 
 
 class TestSplits:

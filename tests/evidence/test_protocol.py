@@ -51,7 +51,7 @@ class TestFolds:
         few = people[(people["label"] == 0) | (people["label"].cumsum() <= cases)]
         with pytest.raises(
             ValueError,
-            match=rf"^{k} folds: the smaller class has {fewest} participants\. Choose fewer"):
+            match=rf"^{k} folds: the smaller class has {fewest} participants\. Take more"):
             cohort_folds(few, k, 0)
 
 
@@ -269,6 +269,20 @@ class TestFit:
         assert torch.equal(weights(again), weights(uninterrupted))
         if watch:
             np.testing.assert_array_equal(again.watched, uninterrupted.watched)
+
+    @pytest.mark.parametrize("watch", [False, True])
+    def test_one_of_other_labels_starts_anew(self, train, people, by_unit, watch, tmp_path):
+        train(watch=watch)
+        corrected = people.assign(label=people["label"].where(people.index != people.index[
+            people.index.isin(toy(people).table["participant"][by_unit == "train"])][0],
+            1 - people["label"]))
+
+        def fitted(folder):
+            return protocol.fit(toy(people), corrected, by_unit, 0, tmp_path / folder, watch=watch)
+
+        again, fresh = fitted("a"), fitted("fresh")
+        assert torch.equal(weights(again), weights(fresh))
+        np.testing.assert_array_equal(again.watched, fresh.watched) if watch else None
 
     def test_watching_does_not_change_the_training(self, train):
         assert torch.equal(weights(train(watch=True)), weights(train(folder="b")))

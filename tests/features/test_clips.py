@@ -42,7 +42,7 @@ def test_what_is_drawn_depends_on_seed_and_epoch_alone(crops):
 
 def test_too_few_recordings_for_a_batch(crops):
     with pytest.raises(ValueError,
-                       match=r"5 recordings do not fill one batch of 8\. Set batch_size lower"):
+                       match=r"5 recordings do not fill one batch of 8\. Give more recordings"):
         batches(crops, batch_size=8)
 
 

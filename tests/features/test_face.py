@@ -10,6 +10,8 @@ import pytest
 
 from depnb.features import __main__ as command
 from depnb.features import face, store
+from tests import films
+from tests.features.test_face_mesh import person, placed
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +48,12 @@ def test_every_third_frame_is_read(video):
 def test_tracking_gives_named_arrays_of_the_promised_shapes(tracked):
     assert {k: v.shape for k, v in tracked.items()} == {
         "landmarks": (20, 68, 2), "gaze": (20, 2), "head_pose": (20, 3), "alignment": (20, 2, 3),
-        "found": (20,), "frame": (20,)}
+        "found": (20,), "frame": (20,), "time": (20,), "outside": (20,), "several": (2,),
+        "blinks": tracked["blinks"].shape, "jumps": (0,)}
     assert tracked["found"].all()
+    np.testing.assert_allclose(tracked["time"], tracked["frame"] / 30, atol=1e-9)
+    assert not tracked["several"].any()
+    assert face.odd(tracked) == []
     assert tracked["frame"].tolist() == list(range(0, 60, 3))
 
 
@@ -91,6 +97,84 @@ def test_short_gaps_are_interpolated_and_counted():
     filled, has_face = face.fill_gaps(mesh)
     assert has_face.sum() == 7
     np.testing.assert_allclose(filled[:, 0, 0], [1, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+
+
+class TestWhatIsTold:
+    """What a track says beside its numbers, and what a user is told of it."""
+
+    def test_frames_have_their_own_times(self, tmp_path):
+        stamps = np.cumsum([0, *[33, 100] * 10])
+        path = films.film(tmp_path / "v.mp4", stamps, frames=person(4) * 21)
+        tracked = face.track(path, 2)
+        assert tracked["frame"].tolist() == list(range(0, 21, 2))
+        np.testing.assert_allclose(tracked["time"], stamps[::2] / 1000, atol=2e-3)
+        assert face.odd(tracked) == []
+        uneven, = face.odd(face.track(path, 1))
+        assert "of the time frames are missing or unevenly spaced" in uneven
+
+    def test_blinks_are_counted_and_do_not_enter_the_gaze(self, tmp_path):
+        closure = np.zeros(30)
+        closure[[8, 9, 10, 20, 21]] = 1
+        film = films.film(tmp_path / "v.mp4", np.arange(30) * 40,
+                          frames=person(4, gaze_y=np.full(30, 0.2), closure=closure))
+        tracked = face.track(film, 1)
+        assert tracked["blinks"].tolist() == [8, 20]
+        sight, raw = tracked["gaze"], face.gaze(face.face_mesh(face.read_frames(film)))
+        line = sight[7] + (sight[11] - sight[7]) * np.array([[1], [2], [3]]) / 4
+        np.testing.assert_allclose(sight[8:11], line, atol=1e-6)
+        seen = np.r_[5:8, 12:20, 23:30]
+        np.testing.assert_array_equal(sight[seen], raw[seen])
+        assert (np.ptp(raw[5:], axis=0) > 1.5 * np.ptp(sight[5:], axis=0)).any()
+
+    def test_a_jump_of_the_face_and_a_cut_are_remarked(self, tmp_path):
+        one, other = person(4)[0], person(6)[0]
+        frames = ([placed(one, 0, 40, 640, 320)] * 10 + [placed(one, 400, 40, 640, 320)] * 10
+                  + [255 - placed(255 - other, 400, 40, 640, 320)] * 10)
+        tracked = face.track(films.film(tmp_path / "v.mp4", np.arange(30) * 40, frames=frames), 1)
+        assert abs(tracked["jumps"] - [10, 20]).max() <= 1          # FaceMesh is a frame late
+        crops = {"v": {"crops": np.zeros((30, 4, 4, 3))}}
+        assert face.remarks(crops, {"v": tracked}, 10)["v"] == (
+            "the picture or the face jumps 2 times. Check that it is one person throughout.")
+
+    def test_several_people_are_remarked(self, tmp_path):
+        frames = [np.hstack([person(4)[0], person(6)[0]])] * 12
+        tracked = face.track(films.film(tmp_path / "v.mp4", np.arange(12) * 40, frames=frames), 1)
+        assert tracked["several"].tolist() == [True, True]
+        sentence, = face.odd(tracked)
+        assert sentence.startswith("several faces in 100% of the frames; one of them is followed.")
+
+    def test_crops_beyond_the_border_are_remarked(self, tmp_path):
+        picture = person(4)[0]
+        for x, remarked in ((100, False), (-60, True)):
+            path = films.film(tmp_path / f"{remarked}.mp4", np.arange(10) * 40,
+                              frames=[placed(picture, x, 20, 400, 300)] * 10)
+            tracked = face.track(path, 1)
+            crops = face.crop(path, tracked["alignment"], 1, 64)["crops"]
+            smeared = (crops[:, :, :4] == crops[:, :, :1]).all(axis=(2, 3)).mean() > 0.5
+            assert any("lie outside the picture" in s for s in face.odd(tracked)) is remarked
+            assert smeared == remarked
+            assert (tracked["outside"] > 0.1).all() == remarked
+
+    def test_share_outside_the_picture(self):
+        matrices = np.array([[[1 / 100, 0, 0], [0, 1 / 100, 0]],
+                             [[1 / 100, 0, 0.25], [0, 1 / 100, 0.5]]])
+        np.testing.assert_allclose(face.outside(matrices, (100, 100)), [0, 1 - 0.75 * 0.5])
+
+    @pytest.mark.parametrize("seed", [3, 4])
+    def test_yaw_is_told_as_it_was_turned(self, seed):
+        """Each frame alone, so that no other frame helps to know what a front is."""
+        angles = np.arange(-40, 41, 10.0)
+        mesh = face.face_mesh(person(seed, 256, yaw=np.repeat(angles, 3)))[2::3]
+        pose = np.concatenate([face.head_pose(frame[None]) for frame in mesh])
+        slope, _ = np.polyfit(angles, pose[:, 1], 1)
+        assert 0.85 < slope < 1.2
+        assert np.ptp(pose[:, 2]) < 6
+        together = face.head_pose(mesh)[:, 1]
+        assert 0.85 < np.polyfit(angles, together, 1)[0] < 1.2
+
+    def test_pitch_is_told_from_its_own_median(self, tracked):
+        assert np.median(tracked["head_pose"][:, 0]) == pytest.approx(0, abs=1e-5)
+        assert np.ptp(tracked["head_pose"][:, 0]) > 0
 
 
 class TestFaults:
@@ -224,8 +308,27 @@ class TestBoxes:
             assert "1 of 1 videos in the cache." in capsys.readouterr().out
         assert len(list((tmp_path / "cache/crop").iterdir())) == 2
         monkeypatch.setattr(face, "read_frames", None)
+        monkeypatch.setattr(face, "timed_frames", None)
         for kind in face.CROPS:                                         # what a notebook asks for
             assert list(face.extract({"v": copy}, tmp_path / "cache", 1, 3, 32, kind)[0]) == ["v"]
+
+    def test_the_command_passes_over_what_openface_has_drawn(self, tmp_path, video, monkeypatch,
+                                                             capsys):
+        folder = tmp_path / "videos"
+        (folder / "processed").mkdir(parents=True)
+        shutil.copy(video, folder / "v.mp4")
+        own = write(folder / "own.avi", list(face.read_frames(video))[:6])
+        for drawn in (folder / "v.avi", folder / "processed/own.avi"):
+            shutil.copy(own, drawn)
+        (folder / "processed/own_of_details.txt").touch()
+        monkeypatch.setattr(sys, "argv", ["features", str(folder), "--cache",
+                                          str(tmp_path / "cache"), "--workers", "1", "--size", "8"])
+        command.main()
+        printed = capsys.readouterr().out
+        assert "2 of 2 videos in the cache." in printed
+        assert "OpenFace's drawing over a video: passed over" in printed
+        log = (tmp_path / "cache/private.log").read_text()
+        assert log.count("OpenFace's drawing") == 2
 
     def test_another_crop_is_refused(self, tmp_path):
         with pytest.raises(ValueError, match="crop 'mesh': choose one of aligned, box"):

@@ -126,7 +126,7 @@ class TestReleased:
         assert (twelve == twelve[0]).all()
 
     def test_one_window_is_refused(self):
-        with pytest.raises(ValueError, match=r"divides by zero here\. Set windows to corrected"):
+        with pytest.raises(ValueError, match=r"by zero here\. A run with windows corrected"):
             windowing.text_windows(np.ones((12, 2)), [3.0], "as_released")
 
     def test_filler_comes_from_the_wrong_columns(self, files):
@@ -183,7 +183,8 @@ class TestCorrected:
             frame.loc[61, columns] = "lost"
             frame.loc[298:, "success"] = 0
             frame.to_csv(files[name], index=False)
-        mended, good = interview.face(files["keypoints"], files["gaze"])
+        mended, good, remarks = interview.face(files["keypoints"], files["gaze"])
+        assert not remarks
         assert np.flatnonzero(~good).tolist() == [*range(40, 50), 60, 61, 298, 299]
         # the extremes may have been lost
         np.testing.assert_allclose(mended[:40, :68], tracked[:40, :68], atol=0.02)
@@ -192,11 +193,88 @@ class TestCorrected:
         np.testing.assert_array_equal(mended[299], mended[297])
         assert mended[:, :68].min() == 0
         assert mended[:, :68].max() == 1
-        released, _ = interview.face(files["keypoints"], files["gaze"], "as_released")
+        released, *_ = interview.face(files["keypoints"], files["gaze"], "as_released")
         assert np.isfinite(released).all()
         # zeros at 600 mm stretch it
         assert np.ptp(released[:40, :68, 2]) < 0.5 * np.ptp(mended[:40, :68, 2])
         assert 0.9 < interview.signals(**files)["found"] < 1
+
+    def rewritten(self, files, change):
+        """Both tables without, or with other, rows."""
+        for name in ("keypoints", "gaze"):
+            table = pd.read_csv(files[name], skipinitialspace=True)
+            change(table).to_csv(files[name], index=False)
+        return interview.face(files["keypoints"], files["gaze"])
+
+    def test_rows_lie_at_their_times(self, files):
+        """Two seconds of rows are missing: the face after them still meets its own sound."""
+        full, _, nothing = interview.face(files["keypoints"], files["gaze"])
+        assert not nothing
+        points, good, remarks = self.rewritten(files, lambda t: t.drop(range(60, 120)))
+        assert len(points) == 300
+        assert np.flatnonzero(~good).tolist() == list(range(60, 120))
+        with_row = np.r_[:60, 120:300]
+        np.testing.assert_array_equal(points[with_row, 68:], full[with_row, 68:])
+        np.testing.assert_allclose(points[with_row, :68], full[with_row, :68], atol=0.05)
+        middle = full[59, 68:] + (full[120, 68:] - full[59, 68:]) * 31 / 61
+        np.testing.assert_allclose(points[90, 68:], middle, atol=1e-5)
+        assert remarks[0] == ("keypoints", "60 of 300 frames have no row.")
+        assert remarks[1][1].startswith("Gaps are interpolated")
+        told = interview.signals(**files)["remarks"].tolist()
+        assert ["gaze", "60 of 300 frames have no row."] in told
+
+    def test_rows_of_one_time_and_rows_out_of_order(self, files):
+        full, *_ = interview.face(files["keypoints"], files["gaze"])
+        points, good, remarks = self.rewritten(files, lambda t: pd.concat(
+            [t[::-1], t.iloc[40:50].assign(**{t.columns[9]: 9.0})]))
+        assert good.all()
+        np.testing.assert_array_equal(points[:, 68:], full[:, 68:])
+        assert ("gaze", "10 of 310 rows repeat the time of another.") in remarks
+
+    def test_a_damaged_byte_costs_a_frame_and_not_the_table(self, files):
+        raw = files["gaze"].read_bytes().splitlines(keepends=True)
+        raw[42] = raw[42].replace(b".", b"\xff", 3)
+        files["gaze"].write_bytes(b"".join(raw))
+        _, good, remarks = interview.face(files["keypoints"], files["gaze"])
+        assert np.flatnonzero(~good).tolist() == [41]
+        assert ("gaze", "1 of 300 rows have neither a time nor a frame number.") in remarks
+
+    def test_without_time_stamps_the_frame_number_tells(self, files):
+        full, *_ = interview.face(files["keypoints"], files["gaze"])
+        for stamps in (0, "nan"):
+            points, good, _ = self.rewritten(
+                files, lambda t, s=stamps: t[t["frame"] != 61].assign(timestamp=s))
+            np.testing.assert_array_equal(points[61:, 68:], full[61:, 68:])
+            assert np.flatnonzero(~good).tolist() == [60]
+
+    def test_too_many_missing_rows_and_times_that_are_none_are_refused(self, files):
+        with pytest.raises(ValueError, match="only 149 of 300 frames have a row"):
+            self.rewritten(files, lambda t: t.drop(range(100, 251)))
+        with pytest.raises(ValueError, match="rows have neither a time nor a frame number"):
+            self.rewritten(files, lambda t: t.assign(timestamp="a", frame=np.inf))
+
+    def test_key_points_and_gaze_of_other_lengths_are_told(self, files):
+        table = pd.read_csv(files["gaze"], skipinitialspace=True)
+        table[:200].to_csv(files["gaze"], index=False)
+        points, _, remarks = interview.face(files["keypoints"], files["gaze"])
+        assert len(points) == 200
+        assert remarks == [("gaze", "key points have 300 frames, gaze 200; those beyond the "
+                            "shorter are not used.")]
+
+    def test_as_released_rows_are_taken_by_number_and_told(self, files):
+        tables = [readers.read_table(files[part], columns)[np.r_[:60, 120:300]]
+                  for part, columns in (("keypoints", readers.KEYPOINTS), ("gaze", readers.GAZE))]
+        self.rewritten(files, lambda t: t.drop(range(60, 120)))
+        points, _, remarks = interview.face(files["keypoints"], files["gaze"], "as_released")
+        np.testing.assert_array_equal(points[:, 68:], readers.points_of(tables[1], readers.GAZE))
+        assert remarks[1] == ("keypoints",
+                              "The released program takes row numbers for times all the same.")
+
+    def test_what_the_corpus_gives_is_in_time_too(self, files):
+        self.rewritten(files, lambda t: t.drop(range(60, 120)))
+        for part, columns in (("keypoints", readers.KEYPOINTS), ("gaze", readers.GAZE)):
+            lost = np.isnan(readers.read_points(files[part], columns)[:, 0, 0])
+            assert np.flatnonzero(lost).tolist() == list(range(60, 120))
 
     def test_step_averages_frames_of_both(self, files):
         full, small = interview.signals(**files), interview.signals(**files, step=6)
@@ -228,6 +306,14 @@ class TestCorrected:
             assert np.abs(moved["audio"] - own[name]["audio"]).max() > 0.1
         assert np.abs(other["a shifted"]["audio"] - other["b shifted"]["audio"]).max() > 0.1
         assert not interview.other_gender({"a": inputs}, {"a": "unknown"}, cache, **options)
+
+    def test_sound_that_the_header_does_not_count_is_used_and_remarked(self, files):
+        expected, content = interview.signals(**files), bytearray(files["audio"].read_bytes())
+        content[40:44] = (len(content) // 2).to_bytes(4, "little")
+        files["audio"].write_bytes(content)
+        made = interview.signals(**files)
+        np.testing.assert_array_equal(made["audio"], expected["audio"])
+        assert "its header tells 5.0 s, the file holds 10.0 s" in str(made["remarks"])
 
     def test_another_rate_is_resampled(self, files, tmp_path):
         sound, _ = soundfile.read(files["audio"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from depnb.corpora import readers
+from depnb.corpora import readers, vlogs
 from depnb.features import vlog
 
 
@@ -96,7 +96,7 @@ class TestRead:
 
 class TestLoad:
     def test_lengths_a_few_rows_apart_are_cut_from_the_start(self):
-        a, v = np.arange(20)[:, None], np.arange(20 - vlog.TOLERANCE)[:, None]
+        a, v = np.arange(20)[:, None], np.arange(20 - vlogs.TOLERANCE)[:, None]
         for pair in (vlog.together(a, v), vlog.together(v, a)[::-1]):
             np.testing.assert_array_equal(pair[0], pair[1])
             assert len(pair[0]) == 15

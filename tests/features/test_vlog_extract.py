@@ -6,6 +6,7 @@ import pytest
 import soundfile
 
 from depnb.features import face, speech, store, vggish, vlog_extract
+from tests import films
 from tests.features.test_vggish import fresh, weights  # noqa: F401, fixtures
 from tests.paths import GOLDEN
 
@@ -140,9 +141,34 @@ class TestVisual:
         for i in range(12):
             cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((8, 8, 3), i, np.uint8))
         assert vlog_extract.visual(tmp_path, fps=5)["visual"][:, 0].tolist() == [0, 5]
-        with pytest.raises(face.VideoError,
-                           match=r"its frame rate is .* a second; expected a video"):
+        with pytest.raises(face.VideoError, match=r"does not tell its frame rate; .* Give fps"):
             vlog_extract.visual(tmp_path)
+
+    def test_seconds_are_those_of_the_time_stamps(self, counted, tmp_path):
+        """Frames come ever faster: counted, the row of second 8 would show second 5."""
+        stamps = np.cumsum(np.r_[0, np.linspace(120, 20, 145)])
+        rows = vlog_extract.visual(films.film(tmp_path / "v.mp4", stamps))
+        np.testing.assert_allclose(rows["visual"][:, 0], [
+            np.flatnonzero(stamps // 1000 == second)[0] for second in range(10)], atol=1.5)
+        assert rows["found"].all()
+
+    def test_a_second_in_which_the_picture_stands_still_is_interpolated(self, counted, tmp_path):
+        stamps = [40 * i + 2500 * (i >= 50) for i in range(100)]
+        rows = vlog_extract.visual(films.film(tmp_path / "v.mkv", stamps))
+        assert rows["found"].tolist() == [True, True, False, False, True, True, True]
+        np.testing.assert_allclose(rows["visual"][:, 0], [0, 25, 33, 42, 50, 63, 88], atol=1.5)
+
+    def test_rows_begin_with_the_sound(self, counted, tmp_path):
+        """As after a cut by copying to Matroska: the picture begins at its next key frame."""
+        path = films.film(tmp_path / "v.mkv", 2200 + np.arange(60) * 40, sound=4)
+        rows = vlog_extract.visual(path)
+        assert rows["found"].tolist() == [False, False, True, True, True]
+        np.testing.assert_allclose(rows["visual"][2:, 0], [0, 20, 45], atol=1.5)
+
+    def test_a_browser_recording_without_rate_or_duration(self, counted, tmp_path):
+        path = films.film(tmp_path / "v.webm", [33 * i + i % 7 for i in range(100)], rate=1000,
+                          options={"live": "1"})
+        assert vlog_extract.visual(path)["found"].tolist() == [True] * 3
 
     def test_videos_that_cannot_be_used(self, tmp_path, counted, monkeypatch):
         (tmp_path / "text.mp4").write_text("x")

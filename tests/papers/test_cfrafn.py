@@ -1,16 +1,24 @@
 """What the chapter on CFRAFN asks its paper: of invented features, without a sound."""
 
+import re
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from depnb.corpora.readers import AudioError
+from depnb import corpora
+from depnb.corpora.sound import AudioError
 from depnb.features import speech
 from depnb.models import cfrafn
 from depnb.papers import paper
 from depnb.papers.cfrafn import Paper, concentrations, gate_in_words, idle_taps
-from depnb.papers.released.cfrafn import compared_intervals, shared_voices
+from depnb.papers.released.cfrafn import (
+    compared_intervals,
+    shared_in_words,
+    shared_voices,
+)
 from depnb.scores import report
 from depnb.simulation import voice
 from tests.paths import ROOT
@@ -216,3 +224,15 @@ def test_idle_taps_are_those_whose_weight_changes_no_answer(units, asked, state,
 def test_a_split_by_file_shares_voices():
     shared, tested = shared_voices(Corpus())
     assert 0 < shared <= tested <= 8
+
+
+def test_voices_of_whom_nobody_told_whose_they_are_are_not_said_to_be_apart(voices, tmp_path):
+    tree = shutil.copytree(voices, tmp_path / "voices")
+    told = shared_in_words(corpora.open("speech_folder", tree))
+    assert re.fullmatch(r"\d+ of \d+ test voices are also in training", told)
+    (tree / "participants.csv").unlink()
+    corpus = corpora.open("speech_folder", tree)
+    assert not corpus.people_known
+    assert shared_in_words(corpus).startswith(
+        "how many test voices are also in training is not known, because nobody told who speaks")
+    assert corpora.open("speech_folder", tree, pattern=r"^(\d+)_").people_known

@@ -2,6 +2,7 @@
 cohort.
 """
 
+import dataclasses
 import json
 
 import numpy as np
@@ -134,6 +135,18 @@ def test_what_was_learnt_before_training_goes_through_a_file(asked, units, state
     np.testing.assert_array_equal(asked.answers(other.eval(), units, rows, again),
                                   asked.answers(network, units, rows, state))
     assert asked.about(again) == asked.about(state)
+
+
+def test_a_training_knows_its_data(asked, units, state):
+    def of(units, state):
+        return training.fingerprint(asked.batches(units, np.arange(16), state, 0), units, state)
+
+    assert of(units, state) == of(units, json.loads(json.dumps(state)))
+    corrected = units.table.assign(label=units.table["label"].where(units.table.index > 0, 1 - (
+        units.table["label"])))
+    other = dataclasses.replace(units, table=corrected)
+    assert of(other, state) != of(units, state)
+    assert of(units, state | {"range": {}}) != of(units, state)
 
 
 def test_a_mask_of_what_is_planted_has_the_shape_of_what_is_attributed(models, asked, units, state,

@@ -2,15 +2,18 @@
 did, where the answer is known.
 """
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from depnb.papers import dynmultidep, paper
+from depnb.papers import cfrafn, dynmultidep, paper
 from depnb.papers.released import dynmultidep as released
 from depnb.scores.metrics import classification
 from depnb.simulation.vlog import twins
+from tests import films
 from tests.papermilled import TINY_VLOGS
 
 
@@ -190,3 +193,43 @@ class TestParts:
         with pytest.raises(ValueError, match="no usable session in validation and test"):
             asked.features(corpus, split[split == "train"])
         corpus.check_parts(split[split != "validation"], "as_published", both=True)
+
+
+class TestOwnSound:
+    """Videos whose sound lies in them, as people have it."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def folder(recorded, tmp_path_factory):
+        folder, video = (tmp_path_factory.mktemp("mine"),
+                         sorted(recorded["dvlog"].rglob("*.mp4"))[0])
+        films.with_sound(video, video.with_suffix(".wav"), folder / "own.mp4")
+        for name in ("mute.mp4", "beside.mp4"):
+            shutil.copy(video, folder / name)
+        shutil.copy(video.with_suffix(".wav"), folder / "beside.wav")
+        return folder
+
+    def test_is_read_where_none_lies_beside(self, asked, folder):
+        files, passed = asked.recordings_and_rest(str(folder))
+        assert not passed
+        assert asked.sounds(files) == ("Videos of which the own sound is read: 2; the sound file "
+                                       "of their name beside them: 1. ")
+        units, problems = asked.unlabelled(files)
+        own, beside = (units.data["arrays"][name]["acoustic"] for name in ("own.mp4", "beside.mp4"))
+        assert own.shape == beside.shape
+        assert np.abs(own[:, :10] - beside[:, :10]).mean() < 0.2 * beside[:, :10].std()
+        assert list(problems) == ["mute.mp4"]
+        assert problems["mute.mp4"].startswith(
+            "there is no sound file of its name beside it, and its own sound is: ")
+
+    def test_is_what_cfrafn_hears_of_a_video(self, cache, folder):
+        heard = cfrafn.Paper(vars(paper.settings("cfrafn", cache_dir=str(cache), workers=1,
+                                                 vggish_weights="none")))
+        files, passed = heard.recordings_and_rest(str(folder))
+        assert list(files) == ["beside.wav", "mute.mp4", "own.mp4"]
+        assert list(passed) == ["beside.mp4"]
+        units, problems = heard.unlabelled(files)
+        assert list(problems) == ["mute.mp4"]
+        beside, own = units.data["egemaps"]
+        assert np.corrcoef(np.sign(beside) * np.log1p(abs(beside)),
+                           np.sign(own) * np.log1p(abs(own)))[0, 1] > 0.98

@@ -11,6 +11,7 @@ import torch
 import yaml
 from sklearn.metrics import log_loss
 
+from depnb.corpora.readers import OTHER_MEDIA
 from depnb.evidence import baselines
 from depnb.evidence.cohort import cohort_folds, parts
 from depnb.evidence.pipeline import Pipeline
@@ -357,30 +358,55 @@ class TestRecordingsAndRest:
 
     @pytest.fixture
     def folder(self, tmp_path):
-        for name in ("a.wav", "b.m4a", "deeper/c.MP4", "d.amr", "notes.txt", "._b.m4a"):
+        for name in ("a.wav", f"b{OTHER_MEDIA[0]}", "deeper/c.MP4", f"d{OTHER_MEDIA[-1]}",
+                     "notes.txt", f"._b{OTHER_MEDIA[0]}"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).touch()
         return tmp_path
 
     def test_other_media_are_named(self, folder, models):
-        files, passed = models["cfrafn"].paper.recordings_and_rest(str(folder))
-        assert list(files) == ["a.wav"]
-        assert list(passed) == ["b.m4a", "d.amr", "deeper/c.MP4"]
-        assert passed["b.m4a"].startswith("passed over: no file ending in .wav, .flac")
+        files, passed = models["sta_drn"].paper.recordings_and_rest(str(folder))
+        assert list(files) == ["deeper/c.MP4"]
+        assert list(passed) == ["a.wav", f"b{OTHER_MEDIA[0]}", f"d{OTHER_MEDIA[-1]}"]
+        assert passed["a.wav"].startswith("passed over: no file ending in .mp4, ")
+
+    def test_of_a_video_the_sound_is_read_unless_it_lies_beside_it(self, folder, models):
+        asked = models["cfrafn"].paper
+        files, passed = asked.recordings_and_rest(str(folder))
+        assert list(files) == ["a.wav", "deeper/c.MP4"]
+        assert asked.sounds(files) == "Videos, of which the sound is read: 1. "
+        (folder / "deeper/c.FLAC").touch()
+        files, passed = asked.recordings_and_rest(str(folder))
+        assert list(files) == ["a.wav", "deeper/c.FLAC"]
+        assert passed["deeper/c.MP4"] == ("passed over: a file of its name and another kind is "
+                                          "read.")
+        assert asked.sounds(files) == ""
+
+    def test_a_wav_beside_a_video_comes_before_its_own_sound_and_before_other_files(self, folder):
+        video = folder / "deeper/c.MP4"
+        assert paper.sound_beside(video) == video
+        for name in ("c.mp3", "c.WAV", "._c.wav", "c.wav.txt"):
+            (folder / "deeper" / name).touch()
+        assert paper.sound_beside(video).name == "c.WAV"
 
     def test_sound_beside_its_video_is_not_passed_over(self, folder, models):
         (folder / "deeper/c.wav").touch()
         (folder / "e.m4v").touch()
         files, passed = models["dynmultidep"].paper.recordings_and_rest(str(folder))
         assert set(files) == {"deeper/c.MP4", "e.m4v"}
-        assert list(passed) == ["a.wav", "b.m4a", "d.amr"]
+        assert list(passed) == ["a.wav", f"b{OTHER_MEDIA[0]}", f"d{OTHER_MEDIA[-1]}"]
+        assert models["dynmultidep"].paper.sounds(files) == (
+            "Videos of which the own sound is read: 1; the sound file of their name beside them: "
+            "1. ")
 
     @pytest.mark.parametrize(("name", "sentence"), [
         ("", "input '': no such file or folder. Give a file ending in .wav"),
         ("nowhere", "no such file or folder"),
-        ("deeper", "no file ending in .wav, .flac, .mp3, .ogg, .opus, .aif, .aiff there, but 1 of "
-                   "other kinds. Convert them."), ("empty", "there. Give one, or a folder.")])
+        ("text", ", .webm) there, but 1 of other kinds. Convert them."),
+        ("empty", "there. Give one, or a folder.")])
     def test_nothing_to_predict_is_said(self, folder, models, name, sentence):
         (folder / "empty").mkdir()
+        (folder / "text").mkdir()
+        (folder / f"text/d{OTHER_MEDIA[-1]}").touch()
         with pytest.raises(FileNotFoundError, match=re.escape(sentence)):
             models["cfrafn"].paper.recordings_and_rest(str(folder / name) if name else "")

@@ -2,6 +2,7 @@
 value is one sentence.
 """
 
+import ast
 import re
 from typing import Literal, get_args, get_origin
 
@@ -207,3 +208,37 @@ class TestEvidence:
             assert both[page]["comparison_run"] == both["comparison"]["run_dir"]
             for name in ("participants", "effect", "cohort_seed", "folds", "epochs", "seed"):
                 assert both[page][name] == both["comparison"][name], name
+
+
+def text_of(node):
+    """A string as written, {} for what is filled in; "" for no string."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text_of(value) or "{}" for value in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        return text_of(node.left) + text_of(node.right)
+    return ""
+
+
+def advised():
+    """Parameters that messages of the library name in an advice: (file, verb, name)."""
+    for file in sorted((ROOT / "depnb").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            for verb, names in re.findall(
+                r"\b([Ss]et|[Aa] run with(?: a)?(?: lower)?) ((?:[a-z_]+(?:, | or )?)+?)(?="
+                r" to\b| lower\b| as the run| hashed| corrected|[.;] | avoid)", text_of(node)):
+                for name in re.split(", | or ", names):
+                    yield str(file.relative_to(ROOT)), verb.lower(), name
+
+
+def test_advice_names_parameters_that_exist():
+    known = {page: {*defaults(page)} for page in (*PAGES, "predict")}
+    every, advice = set().union(*known.values()), {*advised()} - {("depnb/papers/aafn.py", "set",
+                                                                   "it")}
+    assert len(advice) >= 12
+    assert {name for _, _, name in advice} >= {"sentence_encoder", "windows", "resume"}
+    assert not {row for row in advice if row[2] not in every}
+    # what reads recordings is asked by the prediction notebook too, which takes a run as it is
+    assert not {row for row in advice if row[0].startswith("depnb/features") and row[1] == "set"
+                and row[2] not in known["predict"]}

@@ -133,6 +133,30 @@ class TestRun:
         run.finish({"mae": 2.0}, PREDICTIONS, other, "cpu", 1.0)
         assert run.metrics["mae"] == 2.0
 
+    def test_a_prediction_of_other_files_or_by_another_checkpoint_is_moved_aside(self, tmp_path,
+                                                                                 capsys):
+        source, weights = tmp_path / "mine", tmp_path / "weights"
+        source.mkdir()
+        (source / "a.wav").write_bytes(b"one")
+        weights.write_bytes(b"old")
+
+        def predict():
+            run = self.start(tmp_path)
+            run.stands_on(source, tmp_path / "cache", weights)
+            run.save("predictions.csv", "file\n")
+            (run.folder / "private.log").write_text("a.wav")
+            return capsys.readouterr().out
+
+        assert predict() == predict() == ""
+        for number, change in enumerate((lambda: (source / "a.wav").write_bytes(b"two"),
+                                         lambda: (source / "a.wav").rename(source / "b.wav"),
+                                         lambda: weights.write_bytes(b"new")), 1):
+            change()
+            assert predict() == ("What lies in a was made of other files, or by another "
+                                 f"checkpoint, and is kept as a.replaced-{number}.\n")
+            assert (tmp_path / f"sta_drn/a.replaced-{number}/private.log").exists()
+            assert predict() == ""
+
     def test_a_finished_run_of_another_corpus_is_refused_before_anything_is_computed(
         self, tmp_path):
         self.finished(tmp_path)

@@ -44,7 +44,7 @@ def data():
             for t in targets], targets
 
 
-def train(folder, epochs=3, dropout=0.0, validate=None, **options):
+def train(folder, epochs=3, dropout=0.0, validate=None, data_at_hand="", **options):
     """Train a small STA-DRN on clips whose brightness is the target -> (model, history)."""
     folder.mkdir(parents=True, exist_ok=True)
     crops, targets = data()
@@ -61,7 +61,8 @@ def train(folder, epochs=3, dropout=0.0, validate=None, **options):
 
     recipe = loop.Recipe(epochs, **{"learning_rate": 3e-3, **options})
     history = loop.fit(model, loss, batches, validate or mae, recipe,
-                       Fabric(accelerator="cpu", devices=1), folder, {"model": "sta_drn", "k": 2})
+                       Fabric(accelerator="cpu", devices=1), folder, {"model": "sta_drn", "k": 2},
+                       data=data_at_hand)
     return model, history
 
 
@@ -87,6 +88,22 @@ def test_same_seed_same_bits(tmp_path):
     train(tmp_path / "a")
     train(tmp_path / "b")
     assert outcome(tmp_path / "a") == outcome(tmp_path / "b")
+
+
+def test_a_training_that_was_begun_on_other_data_starts_anew_and_says_so(tmp_path, capsys):
+    train(tmp_path / "a", 1, data_at_hand="one")
+    train(tmp_path / "a", data_at_hand="two")
+    assert capsys.readouterr().out == (
+        "The training in a was begun on other features, labels or parts than those at hand; it "
+        "starts anew.\n")
+    train(tmp_path / "b", data_at_hand="two")
+    assert outcome(tmp_path / "a") == outcome(tmp_path / "b")
+    train(tmp_path / "c", 1, data_at_hand="two")
+    before = (tmp_path / "c/state.safetensors").stat().st_mtime_ns
+    _, history = train(tmp_path / "c", 1, data_at_hand="two")
+    assert len(history) == 1
+    assert (tmp_path / "c/state.safetensors").stat().st_mtime_ns == before
+    assert capsys.readouterr().out == ""
 
 
 # 5 does not divide the batches of an epoch: gradients are saved too

@@ -23,6 +23,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
@@ -37,6 +38,10 @@ EXPECTED = {"acoustic": "audio/{0}.npy",
 AUDIO, VISUAL = {"audio", "audio_feature"}, {"visual", "video_feature"}     # folders, in any case
 POINTS = [f"{axis}_{i}" for axis in "xy" for i in range(68)]
 STEP = 30                       # frames from one row to the next: a second
+LEAD = ["frame", "face_id", "timestamp", "success"]
+MANY_MISSING = 0.5              # above this share of seconds without a face a table is refused
+TABLE = ("expected an OpenFace table with the columns frame, x_0 to x_67 and y_0 to y_67, "
+         "separated by commas")
 
 
 def open_lmvd(root, terms=None):
@@ -57,10 +62,10 @@ def open_lmvd(root, terms=None):
     ValueError
         The table is another one, or no vlog can be used.
     """
-    table = find_table(root, ("labels.csv", "lmvd_labels.csv"))
+    table, problems = find_table(root, ("labels.csv", "lmvd_labels.csv"))
     listed = read_rows(table, COLUMNS, COLUMNS)
     return open_vlogs("LMVD", root, table, listed, {"0": 0, "1": 1}, arrays_of(root),
-                      EXPECTED, {}, terms)
+                      EXPECTED, {}, problems, terms)
 
 
 def arrays_of(root):
@@ -68,8 +73,8 @@ def arrays_of(root):
     arrays_by_id = defaultdict(dict)
     for path in arrays(root):
         folders = {name.lower() for name in path.relative_to(root).parts[:-1]}
-        if path.stem.endswith("_visual") and folders & VISUAL:
-            arrays_by_id[path.stem.removesuffix("_visual")].setdefault("visual", []).append(path)
+        if path.stem.lower().endswith("_visual") and folders & VISUAL:
+            arrays_by_id[path.stem[:-len("_visual")]].setdefault("visual", []).append(path)
         elif folders & AUDIO:
             arrays_by_id[path.stem].setdefault("acoustic", []).append(path)
     return arrays_by_id
@@ -77,56 +82,126 @@ def arrays_of(root):
 
 def tables_below(source):
     """Paths of all .csv files in a folder or below."""
-    return [p for p in below(source) if p.suffix == ".csv"]
+    return [p for p in below(source) if p.suffix.lower() == ".csv" and p.is_file()]
 
 
 def landmarks(path):
-    """68 landmarks in every 30th frame of an OpenFace table, as DepMamba makes them.
+    """68 landmarks of each second of an OpenFace table: the rows of `placed`."""
+    return placed(path)[0]
 
-    Frames 1, 31, 61, ... by the value of the column `frame`; a missing one is absent.
+
+def placed(path):
+    """68 landmarks of each second of an OpenFace table, and what was passed over in it.
+
+    As DepMamba makes them: frames 1, 31, 61, ... by the value of the column `frame`. Theirs leaves
+    out a frame that has no row, so that all that follow come a second early; uses what stands
+    beside `success` 0; has a row for each face and each repetition of a frame; and takes every 30th
+    frame of a video of another rate too. Here each second has one row, zeros where no face was
+    found; of several faces, the one with the most rows; of repetitions, the first; and where the
+    time stamps tell another rate than about 30, the first frame of each second.
 
     Returns
     -------
-    (rows, 136) float64
+    rows : (seconds, 136) float64
         All x then all y, each row standardised; a row of equal numbers, as where tracking failed,
         is all zeros.
+    remarks : list of str
 
     Raises
     ------
     ValueError
-        The table is another one, cut short, or holds no number somewhere; without the file's name.
+        The table is another one, cut short, or holds no number somewhere, or no face in half of
+        the seconds; without the file's name.
     """
-    expected = ("expected an OpenFace table with the columns frame, x_0 to x_67 and y_0 to y_67, "
-                "separated by commas")
-    count, chosen = 0, []
-    with open(path, encoding="utf-8-sig", errors="replace") as table:
-        lines = filter(str.strip, table)
-        header = [name.strip() for name in next(lines, "").split(",")]
-        missing = [name for name in ("frame", *POINTS) if name not in header]
-        other = next((s for s in ";\t|" if len(header) == 1 and s in header[0]), "")
-        if missing:
-            problem = ("is empty" if header == [""]
-                       else f"its cells are separated by {other!r}" if other
-                       else f"lacks {len(missing)} of 137 columns, the first is {missing[0]}")
-            raise ValueError(f"{problem}; {expected}. Export it again (OpenFace: -2Dfp).")
-        at, places = header.index("frame"), [header.index(name) for name in POINTS]
-        for count, line in enumerate(lines, 1):
-            if line.count(",") != len(header) - 1:
-                raise ValueError(f"row {count} has {line.count(',') + 1} cells, the header "
-                                 f"{len(header)} (cut short, or decimal commas); {expected}. "
-                                 "Export it again.")
-            numbers = [_number(line.split(",", at + 1)[at])]
-            if (numbers[0] - 1) % STEP == 0:
-                cells = line.split(",")
-                numbers += [_number(cells[i]) for i in places]
-                chosen.append(numbers[1:])
-            if not all(map(math.isfinite, numbers)):
-                raise ValueError(f"row {count} has a frame number or landmark that is no finite "
-                                 "number. Export it again, or leave it out.")
-    if not chosen:
-        raise ValueError(f"has {count} rows, none of the frames 1, 31, 61, ...; "
+    lead = _lead(path)
+    faces = lead["face_id"].value_counts(sort=False)
+    own = lead[lead["face_id"] == faces.idxmax()] if len(faces) else lead
+    chosen = own.drop_duplicates("frame")
+    rate = _rate(chosen)
+    # the first frame of each second
+    second = np.floor((chosen["frame"] - 1) / rate + 1e-9)
+    first = np.ceil(second * rate - 1e-9) + 1
+    wanted = chosen[(chosen["frame"] == first) & (second >= 0)]
+    if wanted.empty:
+        raise ValueError(f"has {len(lead)} rows, none of the frames 1, 31, 61, ...; "
                          "expected 30 frames a second from 1. Export it again, or leave it out.")
-    return standardised(chosen)
+    seconds, seen = int(second.max()) + 1, wanted[wanted["success"] > 0]
+    if len(seen) < (1 - MANY_MISSING) * seconds:
+        raise ValueError(f"OpenFace found a face in only {len(seen)} of {seconds} seconds. "
+                         "Check the recording, or leave it out.")
+    visual = np.zeros((seconds, 136))
+    visual[second[seen.index].astype(int)] = _points(path, seen.index)
+    rows = standardised(visual)
+    notes = {
+        f"{len(lead) - len(own)} of {len(lead)} rows are of {len(faces) - 1} other faces and are "
+        "passed over.": len(faces) > 1,
+        f"{len(own) - len(chosen)} of {len(lead)} rows repeat a frame and are passed over.":
+            len(own) > len(chosen),
+        f"{rate:.4g} frames a second, not {STEP}; each row is the first frame of its second.":
+            rate != STEP,
+        f"{np.count_nonzero(~rows.any(axis=1))} of {seconds} rows are zeros: "
+        "OpenFace found no face there.": not rows.any(axis=1).all()}
+    return rows, [sentence for sentence, holds in notes.items() if holds]
+
+
+def _rate(table):
+    """Frames a second by the time stamps; STEP where they tell about as many, or nothing."""
+    frames, seconds = (table[name].max() - table[name].min() for name in ("frame", "timestamp"))
+    rate = frames / seconds if seconds > 0 else STEP
+    return rate if 1 <= rate <= 240 and abs(rate / STEP - 1) > 0.05 else STEP
+
+
+def _lead(path):
+    """Frame, face, time and success of every row, by its number from 1 -> DataFrame."""
+    rows = []
+    with open(path, encoding="utf-8-sig", errors="replace") as table:
+        lines, names = _opened(table)
+        at = [names.index(name) if name in names else None for name in LEAD]
+        for number, line in enumerate(lines, 1):
+            if line.count(",") != len(names) - 1:
+                raise ValueError(f"row {number} has {line.count(',') + 1} cells, the header "
+                                 f"{len(names)} (cut short, or decimal commas); {TABLE}. "
+                                 "Export it again.")
+            cells = line.split(",", max(i for i in at if i is not None) + 1)
+            rows.append([1.0 if i is None else _number(cells[i]) for i in at])
+            if not math.isfinite(rows[-1][0]):
+                raise _no_number(number)
+    lead = pd.DataFrame(rows, columns=LEAD, index=range(1, len(rows) + 1), dtype=float)
+    return lead.fillna({"face_id": 0, "success": 0})
+
+
+def _points(path, numbers):
+    """Landmarks of the rows of these numbers (from 1) -> (rows, 136)."""
+    points, numbers = {}, set(numbers)
+    with open(path, encoding="utf-8-sig", errors="replace") as table:
+        lines, names = _opened(table)
+        places = [names.index(name) for name in POINTS]
+        for number, line in enumerate(lines, 1):
+            if number in numbers:
+                cells = line.split(",")
+                points[number] = [_number(cells[i]) for i in places]
+                if not all(map(math.isfinite, points[number])):
+                    raise _no_number(number)
+    return np.array(list(points.values()))
+
+
+def _opened(table):
+    """Lines of an open table that are not empty, from the second; names of its columns."""
+    lines = filter(str.strip, table)
+    names = [name.strip() for name in next(lines, "").split(",")]
+    missing = [name for name in ("frame", *POINTS) if name not in names]
+    other = next((s for s in ";\t|" if len(names) == 1 and s in names[0]), "")
+    if missing:
+        problem = ("is empty" if names == [""]
+                   else f"its cells are separated by {other!r}" if other
+                   else f"lacks {len(missing)} of 137 columns, the first is {missing[0]}")
+        raise ValueError(f"{problem}; {TABLE}. Export it again (OpenFace: -2Dfp).")
+    return lines, names
+
+
+def _no_number(row):
+    return ValueError(f"row {row} has a frame number or landmark that is no finite number. "
+                      "Export it again, or leave it out.")
 
 
 def _number(cell):
@@ -178,7 +253,7 @@ def extract(source, target, workers=-1, overwrite=False):
 def _one(table, array):
     """One table, in a worker process -> problem, remark."""
     try:
-        rows = landmarks(table)
+        rows, remarks = placed(table)
     except ValueError as error:
         return str(error), ""
     except OSError as error:
@@ -191,6 +266,4 @@ def _one(table, array):
         settle(part, array)
     finally:
         part.unlink(missing_ok=True)
-    lost = np.count_nonzero(~rows.any(axis=1))
-    return ("",
-            f"{lost} of {len(rows)} rows are zeros: OpenFace found no face there." if lost else "")
+    return "", " ".join(remarks)

@@ -24,6 +24,15 @@ def shared_voices(corpus):
     return len(train & test), len(test)
 
 
+def shared_in_words(corpus):
+    """`shared_voices` as a page may say it."""
+    if not corpus.people_known:
+        return ("how many test voices are also in training is not known, because nobody told who "
+                "speaks (participants.csv, or the parameter pattern)")
+    shared, tested = shared_voices(corpus)
+    return f"{corpus.few(shared)} of {tested} test voices are also in training"
+
+
 def released_metrics(y_true, y_pred, threshold=0.5):
     """The CFRAFN authors' metrics under their names -> dict of floats; 0 where they write 0 for an
     empty denominator.
