@@ -1,6 +1,6 @@
 """Do the intervals and tests of our pages keep their promise? Coverage and false alarms.
 
-python benchmarks/coverage.py --save book/data/coverage.csv
+python benchmarks/promises.py --save book/data/promises.csv
 
 Scores are drawn of which the truth is known, and the procedures of the pages are run on them as the
 pages run them: the intervals of a chapter (one test set), of the comparison (folds and seeds
