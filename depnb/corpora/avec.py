@@ -52,7 +52,9 @@ def open_avec(name, root, terms=None):
                 others.append(path)
         elif match := re.fullmatch(r"(\d+_\d+)_Depression\.csv", path.name, re.IGNORECASE):
             labels[match[1]].append(path)
-        elif path.suffix.lower() in VIDEOS or "depression." in path.name.lower():
+        elif not any(re.fullmatch(names, path.name, re.IGNORECASE)      # of the other AVEC
+                     for names in VIDEO_NAMES.values()) and (
+                         path.suffix.lower() in VIDEOS or "depression." in path.name.lower()):
             unlike += [path] * path.is_file()
     example = "203_1_Northwind_video.mp4" if name == "avec2014" else "203_1_cut_combined.mp4"
     if not videos:

@@ -46,7 +46,8 @@ def check(corpus, layout=""):
     files = corpus.files()
     with quiet_stderr(), ThreadPoolExecutor(8) as pool:
         widths = [vlogs.WIDTHS.get(layout, {}).get(name.rpartition("/")[2]) for name in files]
-        sentences = dict(zip(files, pool.map(glance, files.values(), widths), strict=True))
+        sentences = dict(zip(files, pool.map(
+            glance, files.values(), widths, [layout == "speech_folder"] * len(files)), strict=True))
     unread = {recording: sentence for recording, sentence in sentences.items() if sentence}
     if layout in vlogs.WIDTHS:
         unread |= _apart({name: path for name, path in files.items() if name not in unread})

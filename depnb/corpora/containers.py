@@ -7,6 +7,7 @@ leaves out, and in a stream that was written without knowing its length it is a 
 """
 
 import os
+import re
 import struct
 
 BOXES = {b"ftyp", b"styp", b"wide", b"pnot", b"moov", b"moof", b"mfra", b"mdat", b"free", b"skip",
@@ -42,10 +43,23 @@ def ends_early(path):
             file.seek(at)
             length = step(file.read(16))
             if not length:              # to the end of the file, or something behind the last part
-                file.seek(at + 8)
-                return step is _box and any(b"moof" in line for line in file)
+                file.seek(at)
+                return step is _box and _displaced(file)
             at += length
     return at > size
+
+
+def _displaced(file):
+    """Whether a fragment of MP4 begins where no box ends, somewhere in the rest of an open file.
+
+    Of a box that reaches to the file's end the rest is its own.
+    """
+    rest = file.read(1 << 26)
+    if rest[4:8] in BOXES:
+        return False
+    places = [match.start() - 4 for match in re.finditer(b"moof", rest)]
+    # a fragment holds its header first
+    return any(at >= 0 and rest[at + 12:at + 16] == b"mfhd" for at in places)
 
 
 def _box(head):

@@ -13,12 +13,11 @@ import re
 from collections import Counter
 
 import numpy as np
-import soundfile
 
 from depnb.corpora import privacy
 from depnb.corpora.corpus import PHQ8, PHQ8_ITEMS, Corpus, gender_of
 from depnb.corpora.readers import number as number_of
-from depnb.corpora.readers import read_columns, read_transcript
+from depnb.corpora.readers import read_audio, read_columns, read_transcript
 from depnb.files import below
 
 ITEMS = [f"phq8_{name}" for name in PHQ8_ITEMS]
@@ -256,9 +255,10 @@ def _timing(session, files):
     if not shift and not skip:
         return {"shift": 0.0, "skip": []}, []
     try:
-        length = soundfile.info(files["audio"]).duration
+        samples, rate = read_audio(files["audio"])
+        length = len(samples) / rate
         end = skip[1] if skip else read_transcript(files["transcript"])["stop"].max() + shift
-    except (KeyError, ValueError, OSError, soundfile.LibsndfileError):
+    except (KeyError, ValueError, OSError):
         length, end = 0.0, 0.0                      # nothing to compare with: as the errata say
     if end > length + 2:
         return {"shift": 0.0, "skip": []}, [

@@ -206,8 +206,10 @@ def masked(sentence, *names):
     for name in sorted({*map(str, names), *(p.name for p in paths), *(p.stem for p in paths)}
                        - {""}, key=len, reverse=True):
         sentence = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "…", sentence)
+    for quoted in MASKED[:2]:                           # whatever stands in it
+        sentence = re.sub(quoted, "…", sentence)
     parts = re.split(f"({CONSTANT})", sentence)         # every second one is such a phrase
-    for text in MASKED:
+    for text in MASKED[2:]:
         parts[::2] = [re.sub(text, "…", part) for part in parts[::2]]
     return "".join(parts)
 

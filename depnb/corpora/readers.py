@@ -425,7 +425,8 @@ def read_columns(path):
 def unread(columns, known, table):
     """A sentence on columns of a table that nobody reads, as misspelt ones; "" without any."""
     others = [column for column in columns if column and column not in known]
-    return (f"{table}: {len(others)} columns are not read ({', '.join(others)[:60]}). "
+    # their names are not told: a heading may name somebody
+    return (f"{table}: {len(others)} columns are not read. "
             f"Those that are: {', '.join(known)}. Correct the names, if it is one."
             if others else "")
 
@@ -519,7 +520,7 @@ def read_array(path, width=None):
     return array
 
 
-def glance(path, width=None):
+def glance(path, width=None, heard=False):
     """What is wrong with a file of a corpus, as far as a look at its beginning tells.
 
     Of a video, whether its end is there too. Arrays and transcripts, which are small, are read to
@@ -530,6 +531,8 @@ def glance(path, width=None):
     path : Path of a file, or of a folder of images
     width : int, optional
         Columns that an array must have.
+    heard : bool
+        Whether of a video the sound counts.
 
     Returns
     -------
@@ -545,18 +548,20 @@ def glance(path, width=None):
             read_array(path, width)
         elif path.stem.lower().endswith("transcript"):
             read_transcript(path)
-        elif kind in VIDEOS:
+        elif kind in VIDEOS and not heard:
             next(read_frames(path))
             if containers.ends_early(path):
                 return "truncated: a part of the file is missing. Copy it again from the corpus."
-        elif kind in AUDIO:
+        elif kind in (*VIDEOS, *AUDIO):
             check_readable(path)
         else:
             with path.open("rb") as file:
                 begins = [cell.strip() for cell in file.readline(4096).decode().lower().split(",")]
                 file.seek(max(0, path.stat().st_size - 65536))
-                last = file.read().strip().splitlines()[-1]
-            if last.count(b",") != len(begins) - 1:
+                last = file.read().strip().splitlines()[-1:]
+            if not last:
+                return "the file is empty. Copy it again from the corpus."
+            if last[0].count(b",") != len(begins) - 1:
                 return "its last row is cut short, or of another length. Copy it again."
             if not set(LEAD) <= set(begins):
                 return (f"its first line lacks one of {', '.join(LEAD)}. "

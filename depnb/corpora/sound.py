@@ -23,6 +23,7 @@ SLACK = 0.25                # seconds by which headers and decoders may differ
 GAP = 0.1                   # seconds; a shorter one between time stamps is none
 LONGEST_GAP = 600           # seconds; beyond it the time stamps are wrong
 RATES = 1000, 768_000       # Hz
+FRAME_HEADS = (13, 15, 21, 23, 36, 38)      # bytes from the begin of an MP3's frame to its index
 # containers whose length libav reads instead of guessing it from the first bytes
 TELLING = {"flac", "aiff", "ogg", "asf", "w64", "caf", "au"}
 EXPECTED = "expected WAV, FLAC, MP3, OGG, M4A or another file with sound"
@@ -355,7 +356,11 @@ def _xing_seconds(path, first, rate):
         before = file.read(first.pos - file.tell())
     for name, at in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
         begin = before.rfind(name)
-        if begin >= 0 and (name == b"VBRI" or before[begin + 7] & 1):
+        # behind the head of a frame and its side information, and not in a text of the file's tag
+        in_frame = any(before[max(begin - head, 0):][:1] == b"\xff" for head in FRAME_HEADS)
+        if begin < 0 or not in_frame or begin + at + 4 > len(before):
+            continue
+        if name == b"VBRI" or before[begin + 7] & 1:
             frames, = struct.unpack_from(">I", before, begin + at)
             return frames * float(first.duration * first.time_base)
     return None
@@ -369,4 +374,4 @@ def _unfinished(path):
         file.seek(-min(1 << 17, os.path.getsize(path)), os.SEEK_END)
         end = file.read()
     page = end.rfind(b"OggS")
-    return page < 0 or not end[page + 5] & 4
+    return page < 0 or page + 5 >= len(end) or not end[page + 5] & 4

@@ -244,7 +244,8 @@ def _without_copies(recordings, people):
     """
     files, out, copies = {path: file for file, (path, _) in recordings.items()}, {}, {}
     for paths in equal_files(files):
-        names = [files[path] for path in paths]
+        # one that the table lists comes first, and stays
+        names = sorted((files[path] for path in paths), key=lambda name: name not in people)
         kinds = {recordings[name][1] for name in names}
         owners = {people[name]["participant"] for name in names if name in people} - {*names}
         if len(kinds) > 1 or len(owners) > 1:

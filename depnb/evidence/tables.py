@@ -264,12 +264,29 @@ def by_group(predictions, groups, seed=0, resamples=1000, level=0.95):
                 return np.stack([*values, *(a - b for a, b in combinations(values, 2))], 1)
 
             value, low, high = over_people(with_gaps, s.y, strata, seed, resamples, level)
+            if measured is auc:
+                low, high = uncollapsed(value, low, high, [*inside.values()], s.y, level)
             rows += [{"model": model, "group": name, "participants": int(group.sum()),
                       "cases": int((group & s.y).sum()), "measure": measure, "value": value[m, g],
                       "low": low[m, g], "high": high[m, g]}
                      for m, measure in enumerate(measures)
                      for g, (name, group) in enumerate((inside | both).items())]
     return pd.DataFrame(rows)
+
+
+def uncollapsed(value, low, high, groups, y, level):
+    """Ends of AUCs of groups, and of differences behind them, where no draw differs.
+
+    Parameters
+    ----------
+    value, low, high : (1, AUCs and differences)
+    groups : list of (n,) bool, whose AUCs come first
+    y : (n,) bool
+    """
+    for i in np.flatnonzero(low[0] == high[0]):
+        low[0, i], high[0, i] = (np.nan, np.nan) if i >= len(groups) else intervals.separated(
+            float(value[0, i]), (groups[i] & y).sum(), (groups[i] & ~y).sum(), level)
+    return low, high
 
 
 def members(model, s, groups):
@@ -333,6 +350,11 @@ def dose_response(table, seed=0, resamples=2000, level=0.95):
                 return np.stack([auc, auc - least.auc(weight)])
 
             value, low, high = over_people(with_change, s.y, None, seed, resamples, level)
+            if low[0] == high[0]:
+                low[0], high[0] = intervals.separated(float(value[0]), s.y.sum(), (~s.y).sum(),
+                                                      level)
+            if low[1] == high[1] and (s.ranks != least.ranks).any():
+                low[1] = high[1] = np.nan
             rows.append({"model": model, "kind": kind, "dose": dose, "auc": value[0],
                          "low": low[0], "high": high[0], "change": value[1], "change_low": low[1],
                          "change_high": high[1]})

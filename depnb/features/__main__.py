@@ -64,6 +64,9 @@ def main():
     elif a.modality == "video" or (a.modality == "auto" and (videos or not recordings)):
         done, problems, files, what = *faces(videos, a), videos, "videos"
     else:
+        stems = {path.with_suffix("") for path in recordings.values()}
+        recordings |= {name: path for name, path in videos.items()         # for their sound
+                       if path.with_suffix("") not in stems}
         done, problems, files, what = *voices(recordings, a), recordings, "recordings"
     problems |= passed_over(a.folder) | (drawings if what == "videos" else {})
     print(f"{len(done)} of {len(files)} {what} in the cache.")

@@ -104,11 +104,13 @@ def levels(samples, rate):
 
 
 def speech_level(level):
-    """Level of the loudest moment, or HEADROOM above what 1 %, and 0.3 s, of the frames exceed.
+    """Level of the loudest moment, or HEADROOM above what is exceeded for longer.
 
-    A bang is over sooner: it does not make silence of all speech. (frames,) dB -> dB
+    That is by 0.3 s, and by 1 % of the frames that stand out of the room's noise by 20 dB. A bang
+    is over sooner: it does not make silence of all speech. (frames,) dB -> dB
     """
-    held = np.sort(level)[-min(len(level), max(30, len(level) // 100))]
+    standing_out = np.count_nonzero(level > np.percentile(level, 5) + 20)
+    held = np.sort(level)[-min(len(level), max(30, standing_out // 100))]
     return min(level.max(), held + HEADROOM)
 
 
@@ -127,7 +129,7 @@ def threshold(level):
     """
     floor, voice = np.percentile(level, [5, 90])
     adapted = min(floor + 0.35 * (voice - floor), speech_level(level) - LOUDEST_NOISE)
-    return max(speech_level(level) - QUIET, adapted)
+    return max(speech_level(level) - QUIET, adapted, -100.0)
 
 
 def versions(samples, rate, augmentation="none", seed=42):
@@ -270,14 +272,15 @@ def recordings(paths, augmentation, seed, mono, target_rate, normalise, silence,
                           0 if silence == "keep" else facts.recorded)
             made, used = versions(samples, rate, augmentation, seed), len(samples) / rate
             del samples
-            results.append({"egemaps": np.stack([egemaps(v, rate) for v in made.values()]),
-                            "seconds": np.array([facts.recorded, used]),
-                            "reading": np.array(facts, float), "floor": floor})
+            described = {"egemaps": np.stack([egemaps(v, rate) for v in made.values()]),
+                         "seconds": np.array([facts.recorded, used]),
+                         "reading": np.array(facts, float), "floor": floor}
             examples = [vggish.examples(v, rate) for v in made.values()]
             if network:
                 log_mel[i] = examples
             else:
-                results[i]["vggish"] = np.stack([vggish.logmel_statistics(e) for e in examples])
+                described["vggish"] = np.stack([vggish.logmel_statistics(e) for e in examples])
+            results.append(described)
         except (ValueError, OSError) as problem:
             results.append(problem)
         if sum(len(e) for several in log_mel.values() for e in several) > TOGETHER:

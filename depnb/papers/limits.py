@@ -78,7 +78,7 @@ def range_of(described):
                       for some, others in GroupKFold(folds).split(numbers, groups=people)]
             mean, sd = spread(numbers)
         groups[name] = {"mean": mean.tolist(), "sd": sd.tolist(),
-                        "limit": max(ALWAYS, 2 * float(np.nanmax(shares)))}
+                        "limit": max(ALWAYS, float(np.ceil(40 * np.nanmax(shares)) / 20))}
     for name, values in described.measures.items():
         mean, sd = (float(x) for x in spread(scaled(name, values)))
         if np.isfinite(mean):
@@ -109,12 +109,16 @@ def held_against(described, known):
     """
     table = pd.DataFrame(described.measures | described.facts, described.recordings)
     outside = [[] for _ in described.recordings]
-    for name, group in known.get("groups", {}).items():
+    groups = {name: group for name, group in known.get("groups", {}).items()
+              if name in described.groups}              # a session may lack a modality
+    for name, group in groups.items():
         share = beyond(described.groups[name], np.array(group["mean"]), np.array(group["sd"]))
         table[name + BEYOND] = share
         for reasons, one in zip(outside, share, strict=True):
             reasons += [name] if one > group["limit"] else []
-    for name, (low, high) in known.get("measures", {}).items():
+    measures = {name: ends for name, ends in known.get("measures", {}).items()
+                if name in described.measures}
+    for name, (low, high) in measures.items():
         values = scaled(name, described.measures[name])
         for reasons, one in zip(outside, values, strict=True):
             reasons += [name] if one < low or (high is not None and one > high) else []

@@ -371,6 +371,13 @@ class TestOwnCases:
             "203_1_Depression.csv and not read. Rename or remove them.")
         assert "its Northwind video is missing" in problem_of(corpus, "203_1")
 
+    def test_the_other_avec_beside_it_is_no_fault(self, copy):
+        """Both corpora may be unpacked into one folder: nobody is told to remove the other one."""
+        video = next(copy.rglob("203_1_Northwind_video.mp4"))
+        shutil.copy(video, video.with_name("203_1_cut_combined.mp4"))
+        corpus = corpora.open("avec2014", vouched(copy))
+        assert not corpus.problems["problem"].str.contains("named unlike").any()
+
     def test_labels_under_other_names_are_counted(self, copy):
         label = label_of(copy, "203_1")
         label.rename(label.with_name("203_1_Depression.csv.txt"))

@@ -55,6 +55,16 @@ def test_boxes_of_more_than_four_gigabytes_and_to_the_end(tmp_path):
     assert containers.ends_early(tmp_path / "v.mp4") is False
 
 
+def test_a_text_that_says_moof_is_no_fragment(made, tmp_path):
+    text = b"fragments begin with moof, players say"
+    box = (8 + len(text)).to_bytes(4) + b"XMP_" + text
+    (tmp_path / "v.mp4").write_bytes(made["v.mp4"] + box)
+    assert containers.ends_early(tmp_path / "v.mp4") is False
+    start = b"\0\0\0\x10ftypisom\0\0\0\0"
+    (tmp_path / "v.mp4").write_bytes(start + b"\0\0\0\0mdat" + b"\0" * 9 + b"moof\0\0\0\x10mfhd")
+    assert containers.ends_early(tmp_path / "v.mp4") is False
+
+
 @pytest.mark.parametrize("name", ["v.mkv", "v.mp4"])
 @pytest.mark.parametrize("late", [0, 0.05, 0.6, 1.5])
 def test_a_picture_that_begins_after_the_sound(name, late, tmp_path):

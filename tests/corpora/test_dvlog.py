@@ -331,7 +331,7 @@ class TestOwnCases:
         table.write_text("\n".join([f"{line}{',gendre' if i == 0 else ',f'}" for i, line in
                                     enumerate(table.read_text().splitlines())]))
         assert problem_of(opened(root), "all").startswith(
-            "speakers.csv: 1 columns are not read (gendre). Those that are: index, speaker, gender")
+            "speakers.csv: 1 columns are not read. Those that are: index, speaker, gender")
 
     def test_copies_of_a_licensed_corpus_are_told(self, root):
         """A file that was copied, or linked, in the place of another one."""

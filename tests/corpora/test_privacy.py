@@ -434,3 +434,8 @@ def test_what_has_rows_by_person_is_known_and_never_given_away():
     assert set(privacy.IDENTIFYING) >= {"predictions.csv", "attributions.csv", "weights.csv",
                                         "private.log"}
     assert not set(privacy.IDENTIFYING) & set(privacy.GIVEN)
+
+
+def test_what_is_quoted_is_masked_whatever_stands_in_it():
+    assert privacy.masked("its fold is 'cut-off 10 Miller'; expected 0 or 1.") == (
+        "its fold is …; expected 0 or 1.")

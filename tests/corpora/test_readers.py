@@ -9,6 +9,7 @@ import pytest
 
 from depnb.corpora import readers
 from tests import films
+from tests.features.test_media import encode
 
 TABLE = "Index,Label\n1,12.5\n2,3\n"
 SAVED = {
@@ -274,3 +275,17 @@ def test_a_transcript_that_is_cut_within_a_row_is_told(tmp_path):
         "the transcript's last row has no end: it may be cut short."]
     (tmp_path / "t.csv").write_text(f"{text}anks\r\n\n")
     assert not readers.read_transcript(tmp_path / "t.csv").attrs["remarks"]
+
+
+def test_a_table_of_blank_lines_is_empty_at_a_glance(tmp_path):
+    (tmp_path / "300_CLNF_gaze.txt").write_text("\n \n")
+    assert readers.glance(tmp_path / "300_CLNF_gaze.txt") == (
+        "the file is empty. Copy it again from the corpus.")
+
+
+def test_of_a_video_whose_sound_counts_the_picture_is_not_asked_for(tmp_path):
+    encode(tmp_path / "a.mp4", np.sin(np.arange(16000) / 10))
+    films.film(tmp_path / "b.mp4", np.arange(20) * 40)
+    assert readers.glance(tmp_path / "a.mp4").startswith("not a readable video")
+    assert readers.glance(tmp_path / "a.mp4", heard=True) == ""
+    assert readers.glance(tmp_path / "b.mp4", heard=True).startswith("the file holds no sound")

@@ -196,3 +196,23 @@ def test_a_name_may_hold_what_addresses_hold(voice, tmp_path):
     for name in ("a#1.wav", "50 %.wav", "http:x.wav", "é?.wav"):
         soundfile.write(tmp_path / name, voice, RATE)
         assert len(sound.read_audio(tmp_path / name)[0]) == len(voice)
+
+
+@pytest.mark.parametrize("end", [b"OggS", b"OggS\0"])
+def test_an_ogg_that_breaks_off_within_the_head_of_a_page(end, voice, tmp_path):
+    soundfile.write(tmp_path / "a.ogg", voice, RATE)
+    whole_file = (tmp_path / "a.ogg").read_bytes()
+    (tmp_path / "a.ogg").write_bytes(whole_file[:whole_file.rfind(b"OggS")] + end)
+    facts = sound.heard(tmp_path / "a.ogg")[2]
+    assert facts.unfinished
+
+
+@pytest.mark.parametrize("title", [b"Info", b"Info abc", b"Xing\0\0\0\x01"])
+def test_a_title_that_reads_as_the_index_of_an_mp3_is_none(title, voice, tmp_path):
+    soundfile.write(tmp_path / "a.mp3", voice, RATE, bitrate_mode="CONSTANT")
+    content = (tmp_path / "a.mp3").read_bytes()
+    begin = content.find(b"Info") - 36 if b"Info" in content[:200] else 0
+    frame = b"TIT2" + struct.pack(">IH", 1 + len(title), 0) + b"\0" + title
+    tag = b"ID3\x03\0\0" + bytes([0, 0, 0, len(frame)]) + frame
+    (tmp_path / "a.mp3").write_bytes(tag + content[max(begin, 0):])
+    assert len(sound.heard(tmp_path / "a.mp3")[0]) / RATE == pytest.approx(3, abs=0.2)

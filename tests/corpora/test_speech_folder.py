@@ -442,7 +442,7 @@ class TestOwnCases:
     def test_a_misspelt_column_is_told(self, root):
         write_table(root, phq8_totl=dict.fromkeys(map(str, range(3)), "7"))
         assert problem_of(opened(root), "all") == (
-            "participants.csv: 1 columns are not read (phq8_totl). Those that are: file, "
+            "participants.csv: 1 columns are not read. Those that are: file, "
             "participant, gender, phq8_total, age. Correct the names, if it is one.")
 
     def test_backslashes_in_names_of_files(self, root):

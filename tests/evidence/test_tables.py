@@ -210,6 +210,31 @@ class TestInflation:
             tables.inflation(change(null_table()))
 
 
+def separated():
+    """20 people whom a model separates, in two orders; groups that hold ten each."""
+    y = np.arange(20) % 2
+    rows = pd.DataFrame({"model": "m", "kind": "noise", "seed": 0, "fold": 0, "y_true": y,
+                         "participant": [f"P{i:03d}" for i in range(20)]})
+    return pd.concat([rows.assign(dose=dose, y_pred=y + noise) for dose, noise in (
+        (0, np.linspace(0, 0.5, 20)), (1, np.linspace(0.5, 0, 20)))], ignore_index=True)
+
+
+def test_where_all_doses_separate_the_classes_no_interval_collapses():
+    row = tables.dose_response(separated(), **FEW).set_index("dose").loc[1]
+    assert (row["auc"], row["high"], row["change"]) == (1, 1, 0)
+    assert 0.6 < row["low"] < 0.95
+    assert row[["change_low", "change_high"]].isna().all()
+
+
+def test_where_all_groups_are_separated_no_interval_collapses():
+    table = separated().query("dose == 0").assign(fold=np.repeat([0, 1], 10))
+    groups = pd.Series(np.where(np.arange(20) // 2 % 2, "a", "b"), table["participant"])
+    rows = tables.by_group(table, groups, **FEW).query("measure == 'auc'").set_index("group")
+    assert (rows.loc[["a", "b"], ["value", "high"]] == 1).all(axis=None)
+    assert rows.loc[["a", "b"], "low"].between(0.4, 0.95).all()
+    assert rows.loc["a - b", ["low", "high"]].isna().all()
+
+
 class TestGroups:
     def test_auc_of_a_group_is_that_of_its_participants(self, table):
         groups = pd.Series({p: "even" if int(p[1:]) // 2 % 2 == 0 else "odd"

@@ -370,3 +370,23 @@ def test_the_command_fills_the_cache(files, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(speech, "egemaps", None)
     features, _, _ = speech.extract(files, tmp_path / "cache", **PLAIN)   # what a notebook asks for
     assert len(features) == 3
+
+
+@pytest.mark.parametrize("room", [0.0, 1e-4])
+@pytest.mark.parametrize("seconds", [1, 3])
+def test_a_word_in_two_minutes_of_silence_is_what_is_kept(room, seconds):
+    """Where sound was less than 1 % of a recording all of its silence was kept."""
+    rng = np.random.default_rng(0)
+    samples = room * rng.standard_normal(120 * RATE).astype(np.float32)
+    samples[30 * RATE:(30 + seconds) * RATE] = 0.2 * rng.standard_normal(seconds * RATE)
+    assert len(speech.without_silence(samples, RATE)) / RATE == pytest.approx(seconds, abs=0.1)
+
+
+def test_a_bang_does_not_make_silence_of_speech(voice):
+    quiet = 0.02 * voice / np.abs(voice).max()
+    banged = np.r_[quiet, np.float32([0.9, -0.9] * 400), np.zeros(RATE // 2, np.float32)]
+    pauses = len(quiet) - len(speech.without_silence(quiet, RATE))
+    used = len(speech.without_silence(banged, RATE))
+    assert used > len(quiet) - pauses - 0.3 * RATE
+
+

@@ -57,6 +57,11 @@ class TestRange:
                                              voiced=[voiced]), known)
         assert held["outside"].item() == outside
 
+    def test_what_no_recording_has_bars_nothing(self, known):
+        """A session without a face once ended in KeyError."""
+        nothing = limits.Described(np.array(["r0"]), np.array(["r0"]), {}, {}, {})
+        assert limits.held_against(nothing, known)["outside"].tolist() == [[]]
+
     def test_what_a_recording_lacks_is_not_beyond(self, known):
         held = limits.held_against(described(np.full((1, 50), np.nan), seconds=[30], voiced=[0.6]),
                                    known)
