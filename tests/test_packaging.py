@@ -104,8 +104,9 @@ def test_the_guide_says_what_each_package_is_for_and_what_it_comes_with():
     rows = re.findall(r"^\| ([^|]+) \| (every install|the extra `(\w+)`[^|]*) \| [^|]+ \|$",
                       guide.split("(sec-packages)=")[1], re.MULTILINE)
     assert [re.split("[,`]", package.strip("`"))[0] for package, *_ in rows] == [
-        "jupyterlab", "jupyter-book", "papermill", "torch", "torchvggish", "opensmile", "librosa",
-        "mediapipe", "opencv-python", "mamba-ssm", "ipywidgets", "matplotlib", "seaborn", "pandas"]
+        "jupyterlab", "jupyter-book", "papermill", "torch", "torchvggish", "opensmile", "av",
+        "soxr", "librosa", "mediapipe", "opencv-python", "mamba-ssm", "ipywidgets", "matplotlib",
+        "seaborn", "pandas"]
     core = {Requirement(r).name for r in PROJECT["dependencies"]}
     for package, _, extra in rows:
         name = re.search("`(.+)`", package)[1]

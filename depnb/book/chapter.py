@@ -121,7 +121,7 @@ def results(run, label):
     return pd.DataFrame(rows).style.set_caption(
         f"{label}, test: {people['participants']} participants, {units['units']} "
         f"{test['unit']}s; constant: {CONSTANT[test['task']]}; 95 % intervals over participants "
-        "(BCa bootstrap)")
+        "(BCa bootstrap; score or exact ones where classes separate or all decisions are right)")
 
 
 def glued(test):

@@ -2,7 +2,8 @@
 
 What a licence holder runs first, a minute's work: how many sessions, of which parts and modalities,
 and what is missing, moved, unreadable or odd, with counts. Of every file its beginning is looked
-at, and of a table its end; nothing is extracted. What is printed of a licensed corpus names nobody
+at, of a table its end, of videos and containers of sound the sizes of their parts; arrays and
+transcripts are read whole. Nothing is extracted. What is printed of a licensed corpus names nobody
 and may be passed on; which files are meant stands in private.log in the cache. Ends with status 1
 if a session, modality or file is missing or cannot be used, else 0.
 """

@@ -271,9 +271,9 @@ def fairness(table, measure, corpus, names=None):
 
 
 def trained_and_random(table, corpus, names=None, ax=None):
-    """Attribution on planted places, of the trained network and of random weights; 1 is chance.
+    """Attribution on planted places, of trained networks and of random ones; 1 is chance.
 
-    With 95 % intervals.
+    Means over networks, with 95 % t intervals over networks.
 
     Parameters
     ----------

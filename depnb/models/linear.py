@@ -1,4 +1,4 @@
-"""Linear models beside the networks; their penalty is chosen over training participants.
+"""Linear models beside the networks; penalties are chosen over the participants they learn from.
 
 Several units of one participant (recordings, windows) stand in one inner fold, else a penalty is
 chosen by how well people are known again.

@@ -6,9 +6,9 @@ training recordings. A recording is outside
     by a group of numbers   where more of them are beyond than twice the share of any training
                             recording, each held against the recordings of other people alone, and
                             more than ALWAYS
-    by a measure            where this one number (seconds, voiced share, movement) lies more than
-                            VERY_FAR standard deviations off; of seconds and movement the low side
-                            counts alone, and a half of the middle is never too little
+    by a measure            where this one number (seconds, frames, voiced share, movement) lies
+                            more than VERY_FAR standard deviations off; of all but the voiced share
+                            the low side counts alone, and a half of the middle is never too little
 
 An answer for a recording that is outside is a guess: a network answers everything. One inside may
 be wrong all the same.

@@ -203,7 +203,8 @@ class TestLandmarks:
     def test_a_second_face_and_repeated_frames_are_passed_over_and_told(self, openface):
         folder, text = openface
         rows, zeros = lmvd.placed(folder / "depressed/001.csv")
-        assert zeros == ["2 of 7 rows are zeros: OpenFace found no face there."]
+        assert zeros == ["2 of 7 rows are zeros: OpenFace found no face there, "
+                         "or the table has no such row."]
         table = pd.read_csv(pd.io.common.StringIO(text), skipinitialspace=True)
         other = table.iloc[60:120].assign(face_id=1, x_3=lambda t: t["x_3"] + 500)
         several = pd.concat([table, other, table.iloc[50:80].assign(y_5=9.0)])
@@ -221,7 +222,8 @@ class TestLandmarks:
         remaining = [line for line in lines if not 85 <= int(line.split(",")[0]) < 125]
         (folder / "gap.csv").write_text("\n".join([header, *remaining]))
         placed, remarks = lmvd.placed(folder / "gap.csv")
-        assert remarks == ["4 of 7 rows are zeros: OpenFace found no face there."]
+        assert remarks == ["4 of 7 rows are zeros: OpenFace found no face there, "
+                           "or the table has no such row."]
         assert not placed[[1, 2, 3, 4]].any()
         np.testing.assert_array_equal(placed[[0, 5, 6]], rows[[0, 5, 6]])
 
@@ -314,13 +316,15 @@ class TestExtract:
         np.testing.assert_array_equal(np.load(made / "002_visual.npy"),
                                       lmvd.landmarks(folder / "002.csv"))
         zeros, cells, where, used = capsys.readouterr().out.splitlines()
-        assert zeros == "fewer than five: … of … rows are zeros: OpenFace found no face there."
+        assert zeros == ("fewer than five: … of … rows are zeros: OpenFace found no face there, "
+                         "or the table has no such row.")
         assert cells.startswith("fewer than five: its cells are separated by …;")
         assert (where == f"Which files these are stands in {made / 'private.log'}, "
                          "which is for your eyes: it names them.")
         assert used == f"all but fewer than five of 3 tables used; their arrays are in {made}."
         log = (made / "private.log").read_text()
-        assert "002.csv\t2 of 7 rows are zeros: OpenFace found no face there.\n" in log
+        assert ("002.csv\t2 of 7 rows are zeros: OpenFace found no face there, "
+                "or the table has no such row.\n") in log
         assert re.search(r"(?m)^bad\.csv\tits cells are separated by ';'", log)
 
     def test_arrays_that_exist_are_left_alone_unless_told(self, openface, tmp_path, capsys):

@@ -12,7 +12,7 @@ drift apart (issue 10 of Jiaxin-Ye/DepMamba). The corpus has no official split; 
 lmvd_labels.csv was drawn at random by DepMamba, 8:1:1.
 
 The visual arrays are made of the owners' OpenFace tables as DepMamba, and after it DynMultiDep,
-make them:
+make them, but for what `placed` mends:
 
     python -m depnb.corpora.lmvd extract /path/to/openface /path/to/LMVD/visual
 """
@@ -97,8 +97,9 @@ def placed(path):
     out a frame that has no row, so that all that follow come a second early; uses what stands
     beside `success` 0; has a row for each face and each repetition of a frame; and takes every 30th
     frame of a video of another rate too. Here each second has one row, zeros where no face was
-    found; of several faces, the one with the most rows; of repetitions, the first; and where the
-    time stamps tell another rate than about 30, the first frame of each second.
+    found or the table has no row; of several faces, the one with the most rows; of repetitions, the
+    first; and where the time stamps tell another rate than about 30, the first frame of each
+    second.
 
     Returns
     -------
@@ -140,7 +141,7 @@ def placed(path):
         f"{rate:.4g} frames a second, not {STEP}; each row is the first frame of its second.":
             rate != STEP,
         f"{np.count_nonzero(~rows.any(axis=1))} of {seconds} rows are zeros: "
-        "OpenFace found no face there.": not rows.any(axis=1).all()}
+        "OpenFace found no face there, or the table has no such row.": not rows.any(axis=1).all()}
     return rows, [sentence for sentence, holds in notes.items() if holds]
 
 

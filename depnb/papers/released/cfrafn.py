@@ -87,7 +87,7 @@ def compared_intervals(by_unit):
     """The authors' intervals beside ours, of one report `by_unit` -> table, one row a metric."""
     return pd.DataFrame([{
         "metric": name, "value": by_unit[name], "released formula": rounded.interval(*ends),
-        "by participant, BCa": rounded.interval(*by_unit.get(f"{name}_interval", (None, None)))}
+        "by participant": rounded.interval(*by_unit.get(f"{name}_interval", (None, None)))}
         for name, ends in by_unit["released_intervals"].items() if name in by_unit])
 
 
