@@ -36,8 +36,9 @@ GIVEN = ("params.yaml", "provenance.json", "metrics.json", "SHA256SUMS", "histor
 # Of a run on a licensed corpus: rows by person, by which a label table could name people.
 LOG = "private.log"
 IDENTIFYING = ("predictions.csv", "attributions.csv", "weights.csv", LOG)
-FORMATS = ("MP3|MP4|M4A|H264|H265|AVEC2013|AVEC2014|"    # of our instructions and of tables,
-           "(?:train|dev|test)_split_Depression_AVEC2017")      # not of people
+# of our instructions and of tables, not of people
+FORMATS = ("MP3|MP4|M4A|mp3|mp4|m4a|m4v|3gp|H264|H265|AVEC2013|AVEC2014|"
+           "(?:train|dev|test)_split_Depression_AVEC2017")
 # What a vlog's arrays are called, once its id has given way.
 ARRAY = r"(?:(?:audio|visual|…)/)?…(?:_acoustic|_visual)?\.npy(?=\.?(?:\s|$))"
 MASKED = (r"(?<!\w)'(?:[^'\\]|\\.)*'(?!\w)", r'"(?:[^"\\]|\\.)*"',            # what is quoted

@@ -87,7 +87,7 @@ def fit(pipeline, people, split, seed, folder, epochs=None, watch=False):
     batches = asked.batches(units, rows["train"], state, seed)
     history = loop.fit(network, asked.loss, batches, validate, recipe, fabric, folder,
                        {"pipeline": pipeline.name, "units": len(units)},
-                       data=training.fingerprint(batches, units, state))
+                       data=training.fingerprint(units, state))
     if watched:
         content = io.BytesIO()
         np.save(content, np.stack(watched).astype(np.float32))

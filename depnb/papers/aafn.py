@@ -466,7 +466,8 @@ class Batches(paper.Batches):
         self.targets = of.target(units, np.arange(len(units)), state)
 
     def __len__(self):
-        return -(-len(self.rows) // self.of.p.batch_size)
+        # two windows at least in each: batch normalisation cannot train on one
+        return max(1, min(-(-len(self.rows) // self.of.p.batch_size), len(self.rows) // 2))
 
     def plan(self, epoch):
         p, rng, planned = self.of.p, np.random.default_rng([self.seed, epoch]), []

@@ -337,7 +337,7 @@ class Paper(paper.Binary):
         return f"Videos, of which the sound is read: {videos}. " if videos else ""
 
     def expects(self):
-        return f"file ending in {', '.join(AUDIO)}, or a video ({', '.join(VIDEOS)})"
+        return f"file ending in {', '.join(AUDIO)}, or a video ending in {', '.join(VIDEOS)}"
 
     def described(self, units, rows):
         table, (egemaps, second) = units.table.iloc[rows], (units.data[key][rows] for key in INPUTS)
@@ -373,7 +373,8 @@ class Batches(paper.Batches):
         self.epoch = self.drawn = None
 
     def __len__(self):
-        return -(-len(self.targets) // self.size)
+        # two rows at least in each: batch normalisation cannot train on one
+        return max(1, min(-(-len(self.targets) // self.size), len(self.targets) // 2))
 
     def plan(self, epoch):
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.targets))

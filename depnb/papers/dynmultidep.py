@@ -435,7 +435,8 @@ class Paper(paper.Binary):
             picture, lost = seen[name]["visual"], 1 - np.mean(seen[name]["found"])
             told = Facts(*sound["reading"]).remarks()
             if lost:
-                told.append(f"no face in {lost:.0%} of the seconds; they are interpolated.")
+                told.append(f"no face, or no new picture, in {lost:.0%} of the seconds; they are "
+                            "interpolated.")
             if len(picture) != len(sound["acoustic"]):
                 told.append(f"{len(sound['acoustic'])} s of sound and {len(picture)} of picture; "
                             "the shorter counts, from the start.")

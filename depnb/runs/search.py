@@ -52,7 +52,7 @@ def search(paper, units, state, run, fabric):
     label = paper.target(units, places, state)
     cut = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=p.seed)
     folds = list(cut.split(label, label.numpy().astype(int), owners))
-    data = training.fingerprint(paper.batches(units, rows, state), units, state)
+    data = training.fingerprint(units, state)
 
     def objective(trial):
         sizes = paper.suggest(trial)

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
@@ -13,6 +15,7 @@ from depnb.files import located
 from depnb.runs import loop
 
 WORKERS = 4                     # processes that make batches beside a GPU
+PIECES, PIECE = 64, 1 << 14     # of a large array: rows that are looked at, bytes of each
 
 
 def fabric_of(parameters):
@@ -87,15 +90,40 @@ def loss_of(paper, fabric):
     return lambda network, batch: paper.loss(network, fabric.to_device(batch))
 
 
-def fingerprint(batches, units, state):
-    """64 hexadecimal digits of what is trained on: labels, parts, what was learnt before, and the
-    features of the first batch.
+def fingerprint(units, state):
+    """64 hexadecimal digits of what is trained and judged on: labels, parts, features of all
+    recordings, and what was learnt before.
     """
     content = hashlib.sha256(json.dumps(state).encode() + units.table.to_csv().encode())
-    inputs, target = next(iter(batches(0)))
-    for tensor in (*inputs.values(), target):
-        content.update(tensor.contiguous().numpy().tobytes())
+    _digest(units.data, content)
     return content.hexdigest()
+
+
+def _digest(value, content):
+    """Add arrays, tables and numbers, however nested, to a hash; of a large array pieces of it."""
+    if isinstance(value, torch.Tensor):
+        value = value.numpy()
+    if isinstance(value, np.ndarray):
+        content.update(f"{value.shape} {value.dtype}".encode())
+        rows = value.reshape(len(value), -1) if value.ndim and len(value) else value.reshape(1, -1)
+        if value.nbytes > PIECES * PIECE:
+            rows = rows[np.linspace(0, len(rows) - 1, PIECES).astype(int)]
+            rows = rows[:, ::max(1, rows.nbytes // (PIECES * PIECE))]
+        content.update(np.ascontiguousarray(rows).tobytes() if value.dtype != object else
+                       repr(rows.tolist()).encode())
+    elif isinstance(value, (pd.DataFrame, pd.Series)):
+        content.update(value.to_csv().encode())
+    elif isinstance(value, Mapping):
+        for name, part in value.items():
+            content.update(str(name).encode())
+            _digest(part, content)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _digest(part, content)
+    elif isinstance(value, (str, int, float, bool, np.generic)):
+        content.update(repr(value).encode())
+    elif hasattr(value, "__dict__"):
+        _digest(vars(value), content)
 
 
 def seconds(history):
@@ -129,7 +157,7 @@ def train(paper, network, units, state, run, fabric, **changed):
         loop.load_checkpoint(located(p.checkpoint), fabric.setup_module(network).module, about)
         return None
     items = paper.batches(units, units.rows("train"), state)
-    batches, data = Loader(items, fabric.device), fingerprint(items, units, state)
+    batches, data = Loader(items, fabric.device), fingerprint(units, state)
     compiled = getattr(p, "compile", False)
 
     def validate(model):        # a compiled network would be compiled once more

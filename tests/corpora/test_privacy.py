@@ -439,3 +439,9 @@ def test_what_has_rows_by_person_is_known_and_never_given_away():
 def test_what_is_quoted_is_masked_whatever_stands_in_it():
     assert privacy.masked("its fold is 'cut-off 10 Miller'; expected 0 or 1.") == (
         "its fold is …; expected 0 or 1.")
+
+
+def test_endings_of_files_that_are_asked_for_are_no_names():
+    sentence = "passed over: no file ending in .wav, .mp3, .m4a, or a video ending in .mp4, .m4v."
+    assert privacy.masked(sentence) == sentence
+    assert privacy.masked("anna3.mp3 is silent") == "… is silent"

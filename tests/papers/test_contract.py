@@ -2,8 +2,10 @@
 cohort.
 """
 
+import copy
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -139,7 +141,7 @@ def test_what_was_learnt_before_training_goes_through_a_file(asked, units, state
 
 def test_a_training_knows_its_data(asked, units, state):
     def of(units, state):
-        return training.fingerprint(asked.batches(units, np.arange(16), state, 0), units, state)
+        return training.fingerprint(units, state)
 
     assert of(units, state) == of(units, json.loads(json.dumps(state)))
     corrected = units.table.assign(label=units.table["label"].where(units.table.index > 0, 1 - (
@@ -147,6 +149,40 @@ def test_a_training_knows_its_data(asked, units, state):
     other = dataclasses.replace(units, table=corrected)
     assert of(other, state) != of(units, state)
     assert of(units, state | {"range": {}}) != of(units, state)
+
+
+def test_a_training_knows_the_features_of_every_recording(asked, units, state):
+    """Those of validation and test, and of training beyond the first batch, once did not count."""
+    def changed(data):
+        if isinstance(data, dict):
+            name = [*data][-1]
+            return data | {name: changed(data[name])}
+        if isinstance(data, list):
+            return [*data[:-1], changed(data[-1])]
+        if hasattr(data, "sessions"):
+            other = copy.copy(data)
+            other.sessions = changed(data.sessions)
+            return other
+        return np.where(np.arange(len(data)).reshape(-1, *[1] * (data.ndim - 1)) == len(data) - 1,
+                        data + 1, data).astype(data.dtype)
+
+    before = training.fingerprint(units, state)
+    for name, data in units.data.items():
+        try:
+            other = changed(data)
+        except (TypeError, IndexError):                 # what this paper has not, or no arrays
+            continue
+        other = dataclasses.replace(units, data=units.data | {name: other})
+        assert training.fingerprint(other, state) != before, name
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_no_batch_holds_a_single_unit_where_batches_are_normalised(asked, units, state, size):
+    if asked.name in ("aafn", "cfrafn"):
+        small = copy.copy(asked)
+        small.p = SimpleNamespace(**vars(asked.p) | {"batch_size": size})
+        for _, target in small.batches(units, np.arange(9), state, 0)(0):
+            assert len(target) > 1
 
 
 def test_a_mask_of_what_is_planted_has_the_shape_of_what_is_attributed(models, asked, units, state,
