@@ -275,7 +275,7 @@ def in_time(table):
     if not len(placeable):
         raise ValueError("its rows have neither a time nor a frame number. "
                          "Copy it again from the corpus.")
-    placeable = placeable[np.argsort(table[placeable, 3] <= 0, kind="stable")]  # success first
+    placeable = placeable[np.argsort(~(table[placeable, 3] > 0), kind="stable")]     # success first
     places, rows = np.unique(at[placeable], return_index=True)
     frames = int(places[-1]) + 1
     if len(rows) < (1 - MANY_MISSING) * frames:

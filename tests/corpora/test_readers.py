@@ -156,9 +156,10 @@ class TestInTime:
 
     times = np.arange(300) / 30
 
-    def test_of_two_rows_of_a_time_the_one_with_success_is_taken(self):
+    @pytest.mark.parametrize("lost", [0, np.nan])
+    def test_of_two_rows_of_a_time_the_one_with_success_is_taken(self, lost):
         placed, remarks = readers.in_time(self.table(
-            np.repeat(self.times, 2), np.repeat(np.arange(300) + 1, 2), np.tile([0, 1], 300)))
+            np.repeat(self.times, 2), np.repeat(np.arange(300) + 1, 2), np.tile([lost, 1], 300)))
         assert (placed[:, 3] == 1).all()
         np.testing.assert_allclose(placed[:, 4], self.times, atol=1e-6)
         assert remarks == ["300 of 600 rows repeat the time of another."]

@@ -166,7 +166,7 @@ def _times(lead):
     right = clock.dropna()
     paces = np.diff(right) / np.diff(right.index)
     usual = np.median(paces) if len(paces) else 0
-    even = np.abs(paces - usual) <= 0.2 * usual
+    even = np.abs(paces - usual) <= max(0.2 * usual, 1.1e-3)      # a stamp is rounded to 1e-3
     pace = paces[even].mean() if usual > 0 else np.ptp(right) / np.ptp(right.index)
     rate = 1 / pace if pace > 0 else np.inf
     if rate > 240:
