@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from scipy.ndimage import median_filter
 
 from depnb.corpora import containers
 from depnb.corpora.sound import AudioError, check_readable, read_audio  # noqa: F401
@@ -30,6 +31,7 @@ OTHER_MEDIA = (".mpg", ".mpeg", ".wmv", ".flv", ".ts")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 FPS = 30                    # of tracked frames, DAIC-WOZ
 MANY_MISSING = 0.5          # of the frames; above this share a table or a video is refused
+FAR = 0.5                   # s from the time stamps around it; one beyond is wrong
 LEAD = ["frame", "timestamp", "confidence", "success"]
 KEYPOINTS = [f"{axis}{i}" for axis in "XYZ" for i in range(68)]
 GAZE = [f"{axis}_{eye}" for eye in ("0", "1", "h0", "h1") for axis in "xyz"]
@@ -202,10 +204,49 @@ def read_table(path, columns):
     return table.to_numpy(np.float32)[:, [header.index(c) for c in wanted]]
 
 
+def right_times(frames, times):
+    """Time stamps of tracked frames, NaN in place of those that are wrong.
+
+    One is wrong where it lies more than FAR from the stamps of the frames around it.
+
+    Parameters
+    ----------
+    frames : (rows,), numbers of the frames, in any order
+    times : (rows,), s, NaN where there is none
+
+    Returns
+    -------
+    (rows,) float64
+
+    Raises
+    ------
+    ValueError
+        The stamps go backwards.
+    """
+    frames, times = np.asarray(frames, float), np.array(times, float)
+    times[~np.isfinite(times)] = np.nan
+    order = np.argsort(frames, kind="stable")
+    order = order[np.isfinite(times[order]) & np.isfinite(frames[order])]
+    if len(order) < 3:
+        return times
+    step, stamp = np.diff(frames[order]), times[order]
+    pace = np.median(np.diff(stamp)[step > 0] / step[step > 0]) if step.any() else 0
+    moved = stamp - pace * (frames[order] - frames[order[0]])
+    wrong = np.abs(moved - median_filter(moved, 5, mode="mirror")) > FAR
+    times[order[wrong]] = np.nan
+    back = np.flatnonzero(np.diff(stamp[~wrong]) < -FAR)
+    if len(back):
+        raise ValueError("its time stamps go backwards after frame "
+                         f"{frames[order[~wrong][back[0]]]:.0f}; expected seconds from the "
+                         "beginning of the recording. Export it again, or leave it out.")
+    return times
+
+
 def in_time(table):
     """The rows of a table of tracked frames, each at its own time.
 
-    A row's time is its time stamp, or else its frame number, counted from 1.
+    A row's time is its time stamp, or else its frame number, counted from 1, or from 0 where one
+    is 0. A stamp far from those around it is wrong (`right_times`), and its row passed over.
 
     Parameters
     ----------
@@ -214,22 +255,27 @@ def in_time(table):
     Returns
     -------
     (frames, columns) float32
-        Row i is that of i / FPS seconds, of several the first; NaN where there is none.
+        Row i is that of i / FPS seconds, of several the first with success, or else the first; NaN
+        where there is none.
     remarks : list of str
 
     Raises
     ------
     ValueError
-        No row has either, or more than MANY_MISSING of the frames have no row.
+        No row has either, more than MANY_MISSING of the frames have no row, or time stamps go
+        backwards.
     """
-    time = table[:, 1] * FPS
-    timed = np.isfinite(time)
-    timed &= len(np.unique(time[timed])) > 1 or len(table) == 1     # one time for all is none
-    at = np.rint(np.where(timed, time, table[:, 0] - 1).astype(float))
+    number, stamp = table[:, 0].astype(float), table[:, 1]
+    timed = np.isfinite(stamp)
+    timed &= len(np.unique(stamp[timed])) > 1 or len(table) == 1    # one time for all is none
+    time = right_times(number, np.where(timed, stamp, np.nan))
+    wrong = timed & np.isnan(time)
+    at = np.rint(np.where(timed, time * FPS, number - (0 if (number == 0).any() else 1)))
     placeable = np.flatnonzero(np.isfinite(at) & (at >= 0))
     if not len(placeable):
         raise ValueError("its rows have neither a time nor a frame number. "
                          "Copy it again from the corpus.")
+    placeable = placeable[np.argsort(~(table[placeable, 3] > 0), kind="stable")]     # success first
     places, rows = np.unique(at[placeable], return_index=True)
     frames = int(places[-1]) + 1
     if len(rows) < (1 - MANY_MISSING) * frames:
@@ -238,8 +284,10 @@ def in_time(table):
     placed = np.full((frames, table.shape[1]), np.nan, np.float32)
     placed[places.astype(int)] = table[placeable[rows]]
     notes = {f"{frames - len(rows)} of {frames} frames have no row.": len(rows) < frames,
-             f"{len(at) - len(placeable)} of {len(at)} rows have neither a time nor a frame "
-             "number.": len(placeable) < len(at),
+             f"{wrong.sum()} of {len(at)} rows have a time stamp far from those around it and are "
+             "passed over.": wrong.any(),
+             f"{len(at) - len(placeable) - wrong.sum()} of {len(at)} rows have neither a time nor "
+             "a frame number.": len(placeable) + wrong.sum() < len(at),
              f"{len(placeable) - len(rows)} of {len(at)} rows repeat the time of another.":
                  len(rows) < len(placeable)}
     return placed, [sentence for sentence, holds in notes.items() if holds]
@@ -280,7 +328,7 @@ def read_transcript(path):
 
     Tab-separated start_time, stop_time, speaker, value in UTF-8, UTF-16 or a Western 8-bit
     encoding. Rows with a tab too many, and speakers with a letter wrong, are read as they are
-    meant.
+    meant; a turn that is written twice, with the same times and words, is read once.
 
     Returns
     -------
@@ -312,17 +360,31 @@ def read_transcript(path):
              for row, line in zip(cells, lines[1:], strict=True)]
     table = pd.DataFrame(meant, columns=header, dtype=str)[list(COLUMNS)].rename(columns=COLUMNS)
     speakers = table["speaker"].map(_speaker)
-    mended = [as_written[at].strip().lower() != speaker
-              for as_written, speaker in zip(cells, speakers, strict=True) if speaker]
+    cut = words.rstrip("\0 \t")[-1] not in "\r\n"
+    short = cut and lines[-1].count("\t") < len(header) - 1
+    complete = slice(len(lines) - 1 - short)
+    mended = [as_written[at].strip().lower() != speaker or line.count("\t") >= len(header)
+              for as_written, line, speaker in zip(cells, lines[1:], speakers, strict=True)
+              if speaker]
+    if short and speakers.iloc[-1]:
+        mended.pop()
+    table["value"] = table["value"].str.strip("\t")
     table["speaker"] = speakers.where(speakers != "", table["speaker"].str.strip()).str.capitalize()
-    told = {"have a tab too many or a misspelt speaker and are read as meant": sum(mended),
-            "name neither Participant nor Ellie and are passed over": (speakers == "").sum()}
-    table.attrs["remarks"] = [f"{count} rows of the transcript {what}."
-                              for what, count in told.items() if count]
-    if words.rstrip("\0 \t")[-1] not in "\r\n":
-        table.attrs["remarks"].append("the transcript's last row has no end: it may be cut short.")
     for column in ("start", "stop"):
         table[column] = pd.to_numeric(table[column].str.replace(",", "."), errors="coerce")
+    twice = table.duplicated() & (speakers != "")
+    told = {"have a tab too many or a misspelt speaker and are read as meant": sum(mended),
+            "name neither Participant nor Ellie and are passed over":
+                (speakers[complete] == "").sum(),
+            "repeat a turn, with its times and words, and are read once": twice.sum()}
+    table = table[~twice].reset_index(drop=True)
+    table.attrs["remarks"] = [f"{count} rows of the transcript {what}."
+                              for what, count in told.items() if count]
+    if short:
+        table.attrs["remarks"].append("the transcript's last row is cut short"
+                                      + ("." if speakers.iloc[-1] else " and passed over."))
+    elif cut:
+        table.attrs["remarks"].append("the transcript's last row has no end: it may be cut short.")
     _check(table[table["speaker"] == "Participant"])
     return table
 

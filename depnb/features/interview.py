@@ -80,7 +80,8 @@ def face(keypoints, gaze, windows="corrected"):
             if odd:
                 odd.append("The released program takes row numbers for times all the same."
                            if windows == "as_released" else
-                           "Gaps are interpolated; of rows of one time the first is taken.")
+                           "Gaps are interpolated; of rows of one time the first with success "
+                           "is taken.")
             tables.append(rows if windows == "as_released" else placed)
             remarks += [(part, sentence) for sentence in odd]
             good.append(tracked(tables[-1]))
@@ -219,7 +220,7 @@ def signals(transcript, audio=None, keypoints=None, gaze=None, shift=0.0, skip=(
                   "problems": _rows(problems), "remarks": _rows(remarks)}
 
 
-signals.version = 3
+signals.version = 4
 
 
 def _spans(times, ends, windows):

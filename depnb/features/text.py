@@ -114,7 +114,7 @@ def sentences(transcript, encoder="hashed", vectors=None, weights=None, shift=0.
     return {"text": np.asarray(encoded, np.float32), "span": turns[["start", "stop"]].to_numpy()}
 
 
-sentences.version = 2
+sentences.version = 3
 
 
 def hashed(texts):

@@ -170,6 +170,113 @@ def edited(text, **columns):
     return ", ".join(table) + "\n" + table.to_csv(index=False, header=False)
 
 
+def points_of(text, frame):
+    """The standardised landmarks of a frame of a table."""
+    table = pd.read_csv(pd.io.common.StringIO(text), skipinitialspace=True)
+    return vlogs.standardised(table.loc[table["frame"] == frame, lmvd.POINTS].to_numpy())[0]
+
+
+def film(tmp_path, times, frames=None, **columns):
+    """An OpenFace table of frames at these times; its x_0 tells the time."""
+    rng = np.random.default_rng(0)
+    face = pd.DataFrame(np.tile(rng.normal(300, 50, 136), (len(times), 1)), columns=lmvd.POINTS)
+    frames = np.arange(len(times)) + 1 if frames is None else frames
+    table = pd.concat([pd.DataFrame({"frame": frames, "face_id": 0, "timestamp": times,
+                                     "success": 1}), face.assign(x_0=times)], axis=1)
+    table.assign(**columns).to_csv(tmp_path / "film.csv", index=False)
+    return tmp_path / "film.csv"
+
+
+def seconds_of(rows):
+    """The times that the rows of `film` tell, NaN for zeros."""
+    face = np.random.default_rng(0).normal(300, 50, 136)
+    with np.errstate(all="ignore"):
+        scale = (face[2] - face[1]) / (rows[:, 2] - rows[:, 1])
+        return (rows[:, 0] - rows[:, 1]) * scale + face[1] + 0 / rows.any(axis=1)
+
+
+EVEN = np.arange(40 * 30) / 30                                      # 40 s
+
+
+class TestTimes:
+    """The row of a second is of the first frame at its time stamp or later."""
+
+    @pytest.mark.parametrize("rate", [29, 28.6, 31.4, 29.97, 24, 60, 240])
+    def test_a_constant_rate(self, tmp_path, rate):
+        rows, remarks = lmvd.placed(film(tmp_path, np.round(np.arange(round(90 * rate)) / rate, 3)))
+        off = seconds_of(rows) - np.arange(90)
+        assert off.min() > -1e-3
+        assert off.max() < 1 / rate + 1e-3
+        assert [r.partition(",")[0] for r in remarks] == [f"{rate} frames a second"] * (
+            rate in (24, 60, 240))
+
+    def test_a_varying_rate(self, tmp_path):
+        times = np.r_[np.arange(900) / 30, 30 + np.arange(450) / 15]
+        rows, remarks = lmvd.placed(film(tmp_path, times))
+        np.testing.assert_allclose(seconds_of(rows), np.arange(60), atol=1e-6)
+        assert remarks == ["its frames come at varying rates; each row is the first frame of its "
+                           "second."]
+
+    def test_missing_seconds_of_frames_numbered_anew(self, tmp_path):
+        rows, remarks = lmvd.placed(film(tmp_path, np.r_[EVEN, 45 + EVEN]))
+        told = seconds_of(rows)
+        assert np.flatnonzero(np.isnan(told)).tolist() == [40, 41, 42, 43, 44]
+        np.testing.assert_allclose(told[45:], np.arange(45, 85), atol=1e-6)
+        assert [r[:26] for r in remarks] == ["5 of 85 rows are zeros: Op"]
+
+    @pytest.mark.parametrize("place", [0, 5, 700, 1199])
+    @pytest.mark.parametrize("stamp", [1200.0, -7.0, np.nan])
+    def test_one_wrong_stamp_is_passed_over_and_told(self, tmp_path, place, stamp):
+        rows, remarks = lmvd.placed(film(tmp_path, EVEN, timestamp=np.where(
+            np.arange(1200) == place, stamp, EVEN)))
+        np.testing.assert_allclose(seconds_of(rows), np.arange(40), atol=0.034)
+        assert remarks == ["1 of 1200 rows have no time stamp, or one far from those around it, "
+                           "and are passed over."]
+
+    def test_stamps_that_begin_anew_are_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="its time stamps go backwards after frame 600; expec"):
+            lmvd.placed(film(tmp_path, np.r_[EVEN[:600], EVEN[:600]]))
+
+    def test_stamps_that_begin_late_are_taken_as_they_are(self, tmp_path):
+        rows, remarks = lmvd.placed(film(tmp_path, 15 + EVEN))
+        np.testing.assert_allclose(seconds_of(rows)[15:], np.arange(15, 55), atol=1e-6)
+        assert not rows[:15].any()
+        assert remarks[0] == "its frames begin at 15 s; the rows before are zeros."
+        assert remarks[1].startswith("15 of 55 rows are zeros")
+
+    @pytest.mark.parametrize(("stamps", "told"), [(EVEN * 1000, 1), (0.0, 0), (np.nan, 0)])
+    @pytest.mark.parametrize("begin", [0, 1])
+    def test_without_seconds_the_frame_number_tells(self, tmp_path, stamps, told, begin):
+        rows, remarks = lmvd.placed(film(tmp_path, EVEN, np.arange(1200) + begin,
+                                         timestamp=stamps))
+        np.testing.assert_allclose(seconds_of(rows), np.arange(40), atol=1e-6)
+        assert len(remarks) == told
+        assert all("are no seconds; its frames count as 30 a second" in r for r in remarks)
+
+    @pytest.mark.parametrize("stamps", [EVEN[1::2], 0.0])
+    def test_every_second_frame_only(self, tmp_path, stamps):
+        rows, remarks = lmvd.placed(film(tmp_path, EVEN[1::2], np.arange(2, 1201, 2),
+                                         timestamp=stamps))
+        np.testing.assert_allclose(seconds_of(rows), np.arange(40) + 1 / 30, atol=1e-6)
+        assert not remarks
+
+    def test_the_first_frame_with_success_and_how_often_it_is_a_later_one(self, tmp_path):
+        success = np.where((np.arange(1200) % 30 == 0) & (EVEN < 10), 0, 1)
+        success[600:630] = 0
+        rows, remarks = lmvd.placed(film(tmp_path, EVEN, success=success))
+        np.testing.assert_allclose(seconds_of(rows), [*np.arange(10) + 1 / 30, *range(10, 20),
+                                                      np.nan, *range(21, 40)], atol=1e-6)
+        assert remarks[0] == ("10 of 40 rows are of a later frame of their second, as the first "
+                              "has no face or no row.")
+        assert remarks[1].startswith("1 of 40 rows are zeros")
+
+    def test_a_face_that_changes_its_id(self, tmp_path):
+        rows, remarks = lmvd.placed(film(tmp_path, EVEN, face_id=np.where(EVEN < 25.5, 0, 1)))
+        np.testing.assert_allclose(seconds_of(rows), np.arange(40), atol=1e-6)
+        assert remarks == ["435 of 1200 rows are of 1 other faces than the one with the most rows; "
+                           "they are used in 14 of 40 seconds, which lack it."]
+
+
 class TestLandmarks:
     def test_they_are_the_authors(self, openface, golden):
         rows = lmvd.landmarks(openface[0] / "depressed/001.csv")
@@ -178,15 +285,15 @@ class TestLandmarks:
         own = [(frame - 1) // 30 for frame in config["kept_frames"]]
         np.testing.assert_allclose(rows[own], arrays["output/landmarks"],
                                    atol=5e-7)                                   # stored as float32
-        # frame 31 has no row: theirs then comes a second early from there on
-        assert not rows[1].any()
+        # frame 31 has no row: theirs then comes a second early from there on; ours is of frame 32
         assert len(rows) == 7
+        np.testing.assert_array_equal(rows[1], points_of(openface[1], 32))
 
     def test_rows_follow_the_value_of_the_frame_column(self, openface):
         folder, text = openface
         rows = lmvd.landmarks(folder / "depressed/001.csv")
         header, *lines = text.splitlines()
-        own = [line for line in lines if int(line.split(",")[0]) in (1, 61, 91, 121, 151, 181)]
+        own = [line for line in lines if int(line.split(",")[0]) in (1, 32, 61, 91, 121, 151, 181)]
         (folder / "few.csv").write_text("\n".join([header, *own]))
         np.testing.assert_array_equal(lmvd.landmarks(folder / "few.csv"), rows)
 
@@ -203,7 +310,7 @@ class TestLandmarks:
     def test_a_second_face_and_repeated_frames_are_passed_over_and_told(self, openface):
         folder, text = openface
         rows, zeros = lmvd.placed(folder / "depressed/001.csv")
-        assert zeros == ["2 of 7 rows are zeros: OpenFace found no face there, "
+        assert zeros == ["1 of 7 rows are zeros: OpenFace found no face there, "
                          "or the table has no such row."]
         table = pd.read_csv(pd.io.common.StringIO(text), skipinitialspace=True)
         other = table.iloc[60:120].assign(face_id=1, x_3=lambda t: t["x_3"] + 500)
@@ -211,40 +318,44 @@ class TestLandmarks:
         several.to_csv(folder / "several.csv", index=False)
         placed, remarks = lmvd.placed(folder / "several.csv")
         np.testing.assert_array_equal(placed, rows)
-        assert remarks == ["60 of 273 rows are of 1 other faces and are passed over.",
+        assert remarks == ["60 of 273 rows are of 1 other faces than the one with the most rows; "
+                           "they are used in 0 of 7 seconds, which lack it.",
                            "30 of 273 rows repeat a frame and are passed over.", *zeros]
 
     def test_rows_are_placed_in_their_own_seconds(self, openface):
-        """Without 40 frames from 85 on, DepMamba's sixth second is its fourth."""
+        """Without 68 frames from 85 on, DepMamba's seventh second is its fourth."""
         folder, text = openface
         rows = lmvd.landmarks(folder / "depressed/001.csv")
         header, *lines = text.splitlines()
-        remaining = [line for line in lines if not 85 <= int(line.split(",")[0]) < 125]
+        remaining = [line for line in lines if not 85 <= int(line.split(",")[0]) < 153]
         (folder / "gap.csv").write_text("\n".join([header, *remaining]))
         placed, remarks = lmvd.placed(folder / "gap.csv")
-        assert remarks == ["4 of 7 rows are zeros: OpenFace found no face there, "
+        assert remarks == ["3 of 7 rows are zeros: OpenFace found no face there, "
                            "or the table has no such row."]
-        assert not placed[[1, 2, 3, 4]].any()
-        np.testing.assert_array_equal(placed[[0, 5, 6]], rows[[0, 5, 6]])
+        assert not placed[[2, 3, 4]].any()
+        np.testing.assert_array_equal(placed[[0, 1, 6]], rows[[0, 1, 6]])
+        np.testing.assert_array_equal(placed[5], points_of(text, 153))
 
     def test_no_face_in_most_seconds_is_refused(self, openface):
         folder, text = openface
         (folder / "lost.csv").write_text(edited(
             text, success=lambda t: (t["frame"] < 65).astype(int)))
-        with pytest.raises(ValueError, match=r"in only 2 of 7 seconds\. Check the reco"):
+        with pytest.raises(ValueError, match=r"in only 3 of 7 seconds\. Check the reco"):
             lmvd.landmarks(folder / "lost.csv")
         (folder / "far.csv").write_text(edited(
-            text, frame=lambda t: t["frame"].where(t["frame"] < 185, 30 * 10**12 + 1)))
-        with pytest.raises(ValueError, match="found a face in only 7 of 1000000000001 seconds"):
+            text, timestamp=None,
+            frame=lambda t: t["frame"].where(t["frame"] < 185, 30 * 10**12 + 1)))
+        with pytest.raises(ValueError, match="found a face in only 8 of 1000000000001 seconds"):
             lmvd.landmarks(folder / "far.csv")
 
     def test_success_0_is_no_face_whatever_stands_beside_it(self, openface):
         folder, text = openface
         rows = lmvd.landmarks(folder / "depressed/001.csv")
+        lost = range(121, 151)
         for number in (5.0, "-nan(ind)"):
             (folder / "lost.csv").write_text(edited(
-                text, success=lambda t: (t["frame"] != 121).astype(int),
-                x_3=lambda t, n=number: t["x_3"].astype(object).where(t["frame"] != 121, n)))
+                text, success=lambda t: (~t["frame"].isin(lost)).astype(int),
+                x_3=lambda t, n=number: t["x_3"].astype(object).where(~t["frame"].isin(lost), n)))
             placed = lmvd.landmarks(folder / "lost.csv")
             assert not placed[4].any()
             np.testing.assert_array_equal(placed[[0, 3, 5, 6]], rows[[0, 3, 5, 6]])
@@ -277,7 +388,7 @@ class TestLandmarks:
     @pytest.mark.parametrize(("spoil", "sentence"), [
         (lambda text: "", "is empty; expected an OpenFace table"),
         (lambda text: "\n\n", "is empty; expected"),
-        (lambda text: text.splitlines()[0], "has 0 rows, none of the frames 1, 31, 61"),
+        (lambda text: text.splitlines()[0], "has 0 rows, none at a time of 0 s or l"),
         (lambda text: text.replace(", ", ";").replace(",", ";"),
          "its cells are separated by ';'; expected an OpenF"),
         (lambda text: text.replace(",", "\t"), r"its cells are separated by '\\t'; expected"),
@@ -286,7 +397,10 @@ class TestLandmarks:
         (lambda text: edited(text, **dict.fromkeys(lmvd.POINTS)),
          "lacks 136 of 137 columns, the first is x_0"),
         (lambda text: edited(text, frame=None), "lacks 1 of 137 columns, the first is frame"),
-        (lambda text: edited(text, frame=lambda t: 30 * t["frame"]), "has 183 rows, none of"),
+        (lambda text: edited(text, frame=lambda t: 30 * t["frame"]),
+         "tell 900 frames a second: they contradict each other"),
+        (lambda text: edited(text, frame=lambda t: -t["frame"], timestamp=None),
+         "has 183 rows, none at a time of 0 s or later"),
         (lambda text: edited(text, x_3=lambda t: "a"),
          "row 1 has a frame number or landmark that is no finite number"),
         (lambda text: edited(text, x_3=lambda t: np.inf),
@@ -323,7 +437,7 @@ class TestExtract:
                          "which is for your eyes: it names them.")
         assert used == f"all but fewer than five of 3 tables used; their arrays are in {made}."
         log = (made / "private.log").read_text()
-        assert ("002.csv\t2 of 7 rows are zeros: OpenFace found no face there, "
+        assert ("002.csv\t1 of 7 rows are zeros: OpenFace found no face there, "
                 "or the table has no such row.\n") in log
         assert re.search(r"(?m)^bad\.csv\tits cells are separated by ';'", log)
 

@@ -95,18 +95,42 @@ class TestTranscript:
         return readers.read_transcript(tmp_path / "t.csv")
 
     def test_as_written_there_is_nothing_to_say(self, tmp_path):
-        table = self.read(tmp_path, "0\t1\tEllie\thi", "1\t2\tparticipant \tfine\tthanks")
+        table = self.read(tmp_path, "0\t1\tEllie\thi", "1\t2\tparticipant \tfine thanks")
         assert table["speaker"].tolist() == ["Ellie", "Participant"]
-        assert table["value"].iloc[1] == "fine\tthanks"
+        assert table["value"].iloc[1] == "fine thanks"
         assert not table.attrs["remarks"]
 
     @pytest.mark.parametrize("line", ["3\t4\tParticpant\tno", "3\t4\t\tParticipant\tno",
-                                      "\t3\t4\tParticipant\tno", "3\t4\tPARTICIPANT:\tno"])
+                                      "\t3\t4\tParticipant\tno", "3\t4\tPARTICIPANT:\tno",
+                                      "3\t4\tParticipant\tno\t", "3\t4\tParticipant\t\tno"])
     def test_a_misspelt_speaker_or_a_stray_tab_is_read_as_meant_and_told(self, line, tmp_path):
         table = self.read(tmp_path, "1\t2\tParticipant\tfine", line)
         assert table.iloc[1].tolist() == [3, 4, "Participant", "no"]
         assert table.attrs["remarks"] == ["1 rows of the transcript have a tab too many or a "
                                           "misspelt speaker and are read as meant."]
+
+    def test_a_tab_within_the_words_is_told(self, tmp_path):
+        table = self.read(tmp_path, "1\t2\tParticipant\tfine\tthanks")
+        assert table["value"].tolist() == ["fine\tthanks"]
+        assert table.attrs["remarks"][0].startswith("1 rows of the transcript have a tab too many")
+
+    def test_turns_that_are_written_twice_are_read_once_and_told(self, tmp_path):
+        turns = ["0\t1\tEllie\thi", "1\t2\tParticipant\tyes", "3\t4\tParticipant\tyes"]
+        table = self.read(tmp_path, *turns, *turns)
+        assert table["start"].tolist() == [0, 1, 3]
+        assert table.index.tolist() == [0, 1, 2]
+        assert table.attrs["remarks"] == ["3 rows of the transcript repeat a turn, with its times "
+                                          "and words, and are read once."]
+
+    @pytest.mark.parametrize(("end", "told", "turns"), [
+        ("3.5\t4", " and passed over.", 1), ("3.5\t4\tPartic", " and passed over.", 1),
+        ("3", " and passed over.", 1), ("3.5\t4\tParticipan", ".", 2),
+        ("3.5\t4\tParticipant", ".", 2)])
+    def test_a_last_row_that_is_broken_off(self, tmp_path, end, told, turns):
+        (tmp_path / "t.csv").write_text(f"{HEADER}1\t2\tParticipant\tfine\n{end}")
+        table = readers.read_transcript(tmp_path / "t.csv")
+        assert (table["speaker"] == "Participant").sum() == turns
+        assert table.attrs["remarks"] == [f"the transcript's last row is cut short{told}"]
 
     def test_times_may_have_decimal_commas(self, tmp_path):
         table = self.read(tmp_path, "1,25\t2,5\tParticipant\tfine, thanks")
@@ -118,6 +142,50 @@ class TestTranscript:
         assert (table["speaker"] == "Participant").sum() == 1
         assert table.attrs["remarks"] == ["1 rows of the transcript name neither Participant nor "
                                           "Ellie and are passed over."]
+
+
+class TestInTime:
+    """Rows of a CLNF table lie at their own times; column 4 tells them."""
+
+    def table(self, times, frames=None, success=1.0):
+        table = np.ones((len(times), 6), np.float32)
+        table[:, 0] = np.arange(len(times)) + 1 if frames is None else frames
+        table[:, 1] = table[:, 4] = times
+        table[:, 3] = success
+        return table
+
+    times = np.arange(300) / 30
+
+    @pytest.mark.parametrize("lost", [0, np.nan])
+    def test_of_two_rows_of_a_time_the_one_with_success_is_taken(self, lost):
+        placed, remarks = readers.in_time(self.table(
+            np.repeat(self.times, 2), np.repeat(np.arange(300) + 1, 2), np.tile([lost, 1], 300)))
+        assert (placed[:, 3] == 1).all()
+        np.testing.assert_allclose(placed[:, 4], self.times, atol=1e-6)
+        assert remarks == ["300 of 600 rows repeat the time of another."]
+
+    @pytest.mark.parametrize("begin", [0, 1])
+    def test_frames_without_times_are_counted_from_0_or_1(self, begin):
+        table = self.table(self.times, np.arange(300) + begin)
+        table[:, 1] = 0
+        placed, remarks = readers.in_time(table)
+        np.testing.assert_allclose(placed[:, 4], self.times, atol=1e-6)
+        assert not remarks
+
+    @pytest.mark.parametrize("place", [0, 42, 299])
+    @pytest.mark.parametrize("stamp", [99999.0, -99.0])
+    def test_one_wrong_time_is_passed_over_and_told(self, place, stamp):
+        table = self.table(self.times)
+        table[place, 1] = stamp
+        placed, remarks = readers.in_time(table)
+        at = np.delete(np.arange(300), place)
+        np.testing.assert_allclose(placed[at[at < len(placed)], 4], self.times[at], atol=1e-6)
+        assert remarks[-1] == ("1 of 300 rows have a time stamp far from those around it and are "
+                               "passed over.")
+
+    def test_times_that_begin_anew_are_refused(self):
+        with pytest.raises(ValueError, match="its time stamps go backwards after frame 150; expec"):
+            readers.in_time(self.table(np.r_[self.times[:150], self.times[:150]]))
 
 
 class Video:

@@ -28,6 +28,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from depnb.corpora import privacy
+from depnb.corpora.readers import right_times
 from depnb.corpora.vlogs import arrays, find_table, open_vlogs, read_rows, standardised
 from depnb.files import below, passed_over, settle
 
@@ -39,6 +40,7 @@ AUDIO, VISUAL = {"audio", "audio_feature"}, {"visual", "video_feature"}     # fo
 POINTS = [f"{axis}_{i}" for axis in "xy" for i in range(68)]
 STEP = 30                       # frames from one row to the next: a second
 LEAD = ["frame", "face_id", "timestamp", "success"]
+LATE = 0.1                      # s from the beginning of its second, from which a row is told
 MANY_MISSING = 0.5              # above this share of seconds without a face a table is refused
 TABLE = ("expected an OpenFace table with the columns frame, x_0 to x_67 and y_0 to y_67, "
          "separated by commas")
@@ -96,10 +98,10 @@ def placed(path):
     As DepMamba makes them: frames 1, 31, 61, ... by the value of the column `frame`. Theirs leaves
     out a frame that has no row, so that all that follow come a second early; uses what stands
     beside `success` 0; has a row for each face and each repetition of a frame; and takes every 30th
-    frame of a video of another rate too. Here each second has one row, zeros where no face was
-    found or the table has no row; of several faces, the one with the most rows; of repetitions, the
-    first; and where the time stamps tell another rate than about 30, the first frame of each
-    second.
+    frame of a video of another rate too. Here each second has one row, by the time stamps as they
+    are, or where there are none by frame numbers at 30 a second: its first frame with success,
+    zeros where it has none. Of several faces in a second, the one with the most rows in the table;
+    of repetitions, the first.
 
     Returns
     -------
@@ -112,44 +114,76 @@ def placed(path):
     ------
     ValueError
         The table is another one, cut short, or holds no number somewhere, or no face in half of
-        the seconds; without the file's name.
+        the seconds, or its time stamps contradict themselves; without the file's name.
     """
     lead = _lead(path)
-    faces = lead["face_id"].value_counts(sort=False)
-    own = lead[lead["face_id"] == faces.idxmax()] if len(faces) else lead
-    chosen = own.drop_duplicates("frame")
-    rate = _rate(chosen)
-    # the first frame of each second
-    second = np.floor((chosen["frame"] - 1) / rate + 1e-9)
-    first = np.ceil(second * rate - 1e-9) + 1
-    wanted = chosen[(chosen["frame"] == first) & (second >= 0)]
-    if wanted.empty:
-        raise ValueError(f"has {len(lead)} rows, none of the frames 1, 31, 61, ...; "
-                         "expected 30 frames a second from 1. Export it again, or leave it out.")
-    seconds, seen = int(second.max()) + 1, wanted[wanted["success"] > 0]
+    times, told, pace = _times(lead)
+    lead["time"], lead["second"] = times, np.floor(times + 5e-4)    # stamps are to a millisecond
+    rows_of = lead["face_id"].value_counts(sort=False)
+    lead["rank"] = -lead["face_id"].map(rows_of)
+    timed = lead[lead["second"] >= 0].sort_values(["second", "time", "frame"], kind="stable")
+    if timed.empty:
+        raise ValueError(f"has {len(lead)} rows, none at a time of 0 s or later; expected frame "
+                         "numbers from 1 or time stamps from 0. Export it again, or leave it out.")
+    seconds, first = int(timed["second"].max()) + 1, timed.drop_duplicates("second")
+    seen = timed[timed["success"] > 0].sort_values(["second", "rank"], kind="stable") \
+        .drop_duplicates("second")
     if len(seen) < (1 - MANY_MISSING) * seconds:
         raise ValueError(f"OpenFace found a face in only {len(seen)} of {seconds} seconds. "
                          "Check the recording, or leave it out.")
     visual = np.zeros((seconds, 136))
-    visual[second[seen.index].astype(int)] = _points(path, seen.index)
+    visual[seen.sort_index()["second"].astype(int)] = _points(path, seen.index)
     rows = standardised(visual)
+    main = rows_of.idxmax()
+    others, theirs = (np.count_nonzero(t["face_id"] != main) for t in (lead, seen))
+    again = lead.duplicated(["face_id", "frame"]).sum()
+    late = np.count_nonzero(
+        (seen.set_index("second")["frame"] != first.set_index("second")["frame"][seen["second"]])
+        | (seen["time"] - seen["second"] > max(LATE, pace + 1e-3)).to_numpy())
+    begin, zeros = first["time"].iloc[0], np.count_nonzero(~rows.any(axis=1))
     notes = {
-        f"{len(lead) - len(own)} of {len(lead)} rows are of {len(faces) - 1} other faces and are "
-        "passed over.": len(faces) > 1,
-        f"{len(own) - len(chosen)} of {len(lead)} rows repeat a frame and are passed over.":
-            len(own) > len(chosen),
-        f"{rate:.4g} frames a second, not {STEP}; each row is the first frame of its second.":
-            rate != STEP,
-        f"{np.count_nonzero(~rows.any(axis=1))} of {seconds} rows are zeros: "
-        "OpenFace found no face there, or the table has no such row.": not rows.any(axis=1).all()}
-    return rows, [sentence for sentence, holds in notes.items() if holds]
+        f"{others} of {len(lead)} rows are of {len(rows_of) - 1} other faces than the one with the "
+        f"most rows; they are used in {theirs} of {seconds} seconds, which lack it.": others,
+        f"{again} of {len(lead)} rows repeat a frame and are passed over.": again,
+        f"its frames begin at {begin:.0f} s; the rows before are zeros.": begin >= 1,
+        f"{late} of {seconds} rows are of a later frame of their second, as the first has no face "
+        "or no row.": late,
+        f"{zeros} of {seconds} rows are zeros: OpenFace found no face there, or the table has no "
+        "such row.": zeros}
+    return rows, told + [sentence for sentence, holds in notes.items() if holds]
 
 
-def _rate(table):
-    """Frames a second by the time stamps; STEP where they tell about as many, or nothing."""
-    frames, seconds = (table[name].max() - table[name].min() for name in ("frame", "timestamp"))
-    rate = frames / seconds if seconds > 0 else STEP
-    return rate if 1 <= rate <= 240 and abs(rate / STEP - 1) > 0.05 else STEP
+def _times(lead):
+    """When each row of a table is, in s, NaN where its stamp is wrong; remarks; s from frame to
+    frame.
+    """
+    frame = lead["frame"].to_numpy()
+    by_number = (frame - (0 if (frame == 0).any() else 1)) / STEP
+    own = lead.drop_duplicates("frame")
+    if own["timestamp"].nunique() < 2:
+        return by_number, [], 1 / STEP
+    clock = pd.Series(right_times(own["frame"], own["timestamp"]), own["frame"]).sort_index()
+    right = clock.dropna()
+    paces = np.diff(right) / np.diff(right.index)
+    usual = np.median(paces) if len(paces) else 0
+    even = np.abs(paces - usual) <= max(0.2 * usual, 1.1e-3)      # a stamp is rounded to 1e-3
+    pace = paces[even].mean() if usual > 0 else np.ptp(right) / np.ptp(right.index)
+    rate = 1 / pace if pace > 0 else np.inf
+    if rate > 240:
+        raise ValueError(f"its frame numbers and time stamps tell {rate:.4g} frames a second: they "
+                         "contradict each other. Export it again, or leave it out.")
+    if rate < 1:
+        return by_number, [f"its time stamps, at {rate:.2g} frames a second, are no seconds; its "
+                           f"frames count as {STEP} a second."], 1 / STEP
+    times = clock[frame].to_numpy()
+    wrong = np.count_nonzero(np.isnan(times))
+    notes = {f"{wrong} of {len(lead)} rows have no time stamp, or one far from those around it, "
+             "and are passed over.": wrong,
+             "its frames come at varying rates; each row is the first frame of its second.":
+                 usual > 0 and even.mean() < 0.9,
+             f"{rate:.4g} frames a second, not {STEP}; each row is the first frame of its second.":
+                 (usual == 0 or even.mean() >= 0.9) and abs(rate / STEP - 1) > 0.05}
+    return times, [sentence for sentence, holds in notes.items() if holds], pace
 
 
 def _lead(path):
@@ -164,6 +198,7 @@ def _lead(path):
                                  f"{len(names)} (cut short, or decimal commas); {TABLE}. "
                                  "Export it again.")
             cells = line.split(",", max(i for i in at if i is not None) + 1)
+            # 1 for all where there is no such column, so that neither faces nor times differ
             rows.append([1.0 if i is None else _number(cells[i]) for i in at])
             if not math.isfinite(rows[-1][0]):
                 raise _no_number(number)
