@@ -219,7 +219,7 @@ def signals(transcript, audio=None, keypoints=None, gaze=None, shift=0.0, skip=(
                   "problems": _rows(problems), "remarks": _rows(remarks)}
 
 
-signals.version = 3
+signals.version = 4
 
 
 def _spans(times, ends, windows):
