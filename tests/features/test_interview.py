@@ -36,7 +36,7 @@ def write_table(path, columns, values, success=None):
 def write_transcript(path, turns, **options):
     """turns: (start, stop, speaker, value)."""
     rows = ["start_time\tstop_time\tspeaker\tvalue"] + ["\t".join(map(str, turn)) for turn in turns]
-    path.write_text("\n".join(rows), **options)
+    path.write_text("\n".join(rows) + "\n", **options)
     return path
 
 
