@@ -17,7 +17,8 @@ import numpy as np
 from depnb import corpora
 from depnb.corpora import privacy, vlogs
 from depnb.corpora.daic_woz import KNOWN
-from depnb.corpora.readers import glance, quiet_stderr, read_transcript
+from depnb.corpora.readers import AUDIO, glance, quiet_stderr, read_transcript
+from depnb.corpora.sound import header_remark
 from depnb.files import located, passed_over
 
 
@@ -53,9 +54,8 @@ def check(corpus, layout=""):
     if layout in vlogs.WIDTHS:
         unread |= _apart({name: path for name, path in files.items() if name not in unread})
     corpus.exclude(unread)
-    corpus.note({recording: " ".join(told) for recording, path in corpus.files().items()
-                 if recording.endswith("/transcript")
-                 and (told := read_transcript(path).attrs["remarks"])})
+    corpus.note({recording: told for recording, path in corpus.files().items()
+                 if (told := _remark(recording, path))})
     sessions, problems = corpus.sessions, corpus.problems
     out = problems[~problems["session"].isin(["all", *sessions["session"]])]
     lines = [f"{corpus.name}, {'licensed' if corpus.restricted else 'simulated'}: "
@@ -76,6 +76,13 @@ def check(corpus, layout=""):
     sound = not (unread or passed_over(corpus.root) or (out["problem"] != KNOWN).any()
                  or (_present(corpus) < len(sessions)).any())
     return lines, sound
+
+
+def _remark(recording, path):
+    """What is odd about a file that is used all the same, without decoding it; "" for nothing."""
+    if recording.endswith("/transcript"):
+        return " ".join(read_transcript(path).attrs["remarks"])
+    return header_remark(path) if path.suffix.lower() in AUDIO else ""
 
 
 def _apart(files):

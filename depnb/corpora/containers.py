@@ -27,26 +27,52 @@ def ends_early(path):
     -------
     bool; None for another container
     """
-    size = os.path.getsize(path)
+    size, at = os.path.getsize(path), 0
     with open(path, "rb") as file:
-        begins = file.read(12)
-        if begins[4:8] in BOXES:
-            step = _box
-        elif begins[:4] == EBML:
-            step = _element
-        elif begins[:4] == b"RIFF" and begins[8:] == b"AVI ":
-            step = _chunk
-        else:
+        step = _kind(file.read(12))
+        if not step:
             return None
-        at = 0
-        while at < size:
-            file.seek(at)
-            length = step(file.read(16))
+        for at, _, length in _parts(file, step):
             if not length:              # to the end of the file, or something behind the last part
                 file.seek(at)
                 return step is _box and _displaced(file)
             at += length
     return at > size
+
+
+def joined(path):
+    """Whether a second file begins where a part of a first one ends, as after `cat`.
+
+    Of MP4 and MOV a second `ftyp`, of Matroska and WebM a second head, of AVI a second list that is
+    no continuation. Players read the first alone. Other containers: False.
+    """
+    with open(path, "rb") as file:
+        step = _kind(file.read(12))
+        heads = [head for _, head, _ in _parts(file, step)] if step else []
+    return sum(head[4:8] == b"ftyp" if step is _box else head[:4] == EBML if step is _element
+               else head[8:12] == b"AVI " for head in heads) > 1
+
+
+def _kind(begins):
+    """The function that measures the parts of a container, by its first 12 bytes; None: another."""
+    if begins[4:8] in BOXES:
+        return _box
+    if begins[:4] == EBML:
+        return _element
+    return _chunk if begins[:4] == b"RIFF" and begins[8:] == b"AVI " else None
+
+
+def _parts(file, step):
+    """Outermost parts of an open file: begin, first 16 bytes, length; of the last one 0, if it is
+    none or reaches to the end of the file.
+    """
+    at, length, size = 0, 1, os.fstat(file.fileno()).st_size
+    while at < size and length:
+        file.seek(at)
+        head = file.read(16)
+        length = step(head)
+        yield at, head, length
+        at += length
 
 
 def _displaced(file):

@@ -32,6 +32,7 @@ IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 FPS = 30                    # of tracked frames, DAIC-WOZ
 MANY_MISSING = 0.5          # of the frames; above this share a table or a video is refused
 FAR = 0.5                   # s from the time stamps around it; one beyond is wrong
+TWO_FILES = "a second file begins within it; expected one video. Split it, or join them anew."
 LEAD = ["frame", "timestamp", "confidence", "success"]
 KEYPOINTS = [f"{axis}{i}" for axis in "XYZ" for i in range(68)]
 GAZE = [f"{axis}_{eye}" for eye in ("0", "1", "h0", "h1") for axis in "xyz"]
@@ -73,7 +74,8 @@ def timed_frames(path, step=1):
     Raises
     ------
     VideoError
-        The file is unreadable, empty, truncated or damaged; or its frames have no times.
+        The file is unreadable, empty, truncated, damaged or two in one; or its frames have no
+        times.
     """
     path = Path(path)
     if path.is_dir():
@@ -81,6 +83,8 @@ def timed_frames(path, step=1):
         return
     if path.stat().st_size == 0:
         raise VideoError("the file is empty; expected a video. Copy it again from the corpus.")
+    if containers.joined(path):
+        raise VideoError(TWO_FILES)
     with quiet_stderr():
         video = cv2.VideoCapture(str(path))
         if not video.isOpened():

@@ -24,8 +24,12 @@ GAP = 0.1                   # seconds; a shorter one between time stamps is none
 LONGEST_GAP = 600           # seconds; beyond it the time stamps are wrong
 RATES = 1000, 768_000       # Hz
 FRAME_HEADS = (13, 15, 21, 23, 36, 38)      # bytes from the begin of an MP3's frame to its index
+UNTIMED = {"mp3", "aac"}    # streams of packets without time stamps
+CUT_CHUNKS = b"LIST", b"id3 ", b"ID3 "      # names of RIFF chunks, also of ones that break off
 # containers whose length libav reads instead of guessing it from the first bytes
 TELLING = {"flac", "aiff", "ogg", "asf", "w64", "caf", "au"}
+TRUNCATED = "truncated: the file breaks off. Copy it again from the corpus."
+ONE = "expected one recording. Split it, or export it again."
 EXPECTED = "expected WAV, FLAC, MP3, OGG, M4A or another file with sound"
 
 
@@ -44,6 +48,7 @@ class Facts(NamedTuple):
     unfinished: bool        # an Ogg file without its last page
     clipped: float          # share of samples at full scale
     exact: bool = False     # whether the header tells the length to the sample
+    missing: float = 0.0    # seconds, by bytes without sound in a stream without time stamps
 
     def remarks(self):
         """What a user should know of a recording that is used all the same: list of sentences."""
@@ -56,8 +61,10 @@ class Facts(NamedTuple):
         if self.filled:
             told.append(f"its time stamps leave gaps of {self.filled:.1f} s together; they are "
                         "filled with silence.")
-        if self.lost:
-            told.append(f"{self.lost:.0f} packets of it cannot be decoded and are left out.")
+        if self.lost or self.missing:
+            about = f", about {self.missing:.1f} s of sound" if self.missing else ""
+            told.append("its packets that cannot be decoded are left out: "
+                        f"{self.lost:.0f}{about}.")
         if self.tracks > 1:
             told.append(f"it holds {self.tracks:.0f} sound tracks; the first is used.")
         if self.unfinished:
@@ -156,16 +163,27 @@ def check_sound(samples):
 
 
 def check_readable(path):
-    """Refuse a file in whose beginning there is no sound, and one that breaks off.
+    """Refuse a file in whose beginning there is no sound, one that breaks off, and two in one.
 
     Raises
     ------
     AudioError, OSError
     """
-    next(_Sound(path).blocks(lambda x: x.T), None)
+    sound = _Sound(path)
+    next(sound.blocks(lambda x: x.T), None)
+    header = sound.header
+    if containers.joined(path) or (header and header.follows == "another file"):
+        raise AudioError(f"a second file begins within it; {ONE}")
+    if (containers.ends_early(path) or (header and header.share > 1 + LOSS)
+            or os.path.getsize(path) < sound.first + (1 - LOSS) * sound.indexed):
+        raise AudioError(TRUNCATED)
+
+
+def header_remark(path):
+    """A sentence on a file whose header does not count all of the sound that it holds; else ""."""
     header = _header(path)
-    if containers.ends_early(path) or (header and header.share > 1 + LOSS):
-        raise AudioError("truncated: the file breaks off. Copy it again from the corpus.")
+    return (f"its header tells {header.share:.0%} of the sound that the file holds; all is used. "
+            "Check that it is one recording." if header and header.share < 1 else "")
 
 
 class _Sound:
@@ -175,6 +193,7 @@ class _Sound:
         self.path, self.rate, self.length, self.filled = path, 0, 0, 0
         self.lost = self.packets = self.wrong = self.values = self.full = 0
         self.peak, self.tracks, self.codec, self.promised = 0.0, 1, "", np.nan
+        self.form, self.first, self.sounding, self.indexed = "", 0, 0, 0        # the others: bytes
 
     def blocks(self, mix):
         """Blocks of about BLOCK samples; mix: (channels, n) -> what is wanted of them."""
@@ -206,6 +225,7 @@ class _Sound:
             raise AudioError(f"the file holds no sound; {EXPECTED}. "
                              "Leave it out, or record it with sound.")
         stream, form = container.streams.audio[0], container.format.name
+        self.form = form
         if stream.codec_context is None:
             raise AudioError(f"its sound is coded in a way that is not known; {EXPECTED}. "
                              "Copy it again from the corpus, or convert it to WAV.")
@@ -226,7 +246,9 @@ class _Sound:
                     raise AudioError(f"its header tells a sampling rate of {self.rate} Hz; "
                                      f"expected {RATES[0]} to {RATES[1]}. Copy it again from the "
                                      "corpus.")
-                if form == "mp3" and (told := _xing_seconds(self.path, first, self.rate)):
+                self.first = max(first.pos or 0, 0)
+                if form == "mp3" and (index := _xing(self.path, first)):
+                    told, self.indexed = index
                     self.promised = min(told, float(stream.duration * stream.time_base))
             if frame.sample_rate != self.rate:
                 raise AudioError(f"its sampling rate changes from {self.rate} to "
@@ -261,7 +283,10 @@ class _Sound:
                     frames = packet.decode()
                 except av.error.FFmpegError:
                     self.lost += 1
+                    tag = self.form in UNTIMED and b"ID3" in bytes(packet)  # of a joined file
+                    self.sounding += packet.size * tag
                     continue
+                self.sounding += packet.size
                 for frame in frames:
                     yield frame, first
         except av.error.FFmpegError:            # the file ends within a packet
@@ -274,15 +299,24 @@ class _Sound:
         recorded, promised, exact = self.length / self.rate, self.promised, False
         if self.header:
             if self.header.follows == "another file":
-                raise AudioError(f"a second file begins within it, after {recorded:.1f} s; "
-                                 "expected one recording. Split it, or export it again.")
+                raise AudioError(f"a second file begins within it, after {recorded:.1f} s; {ONE}")
             exact, promised = True, self.header.share * recorded
+        if containers.joined(self.path):
+            raise AudioError(f"a second file begins within it; {ONE}")
         if containers.ends_early(self.path):
             raise AudioError(f"truncated: {recorded:.1f} s are there, and the file breaks off. "
                              "Copy it again from the corpus.")
         if recorded < (1 - LOSS) * promised - (0 if exact else SLACK):
             raise AudioError(f"truncated: {recorded:.1f} of {promised:.1f} s are "
                              "there. Copy it again from the corpus.")
+        missing = 0.0
+        if self.form in UNTIMED and self.sounding:
+            silent = _before_tags(self.path) - self.first - self.sounding
+            missing = silent / self.sounding * recorded
+            missing *= missing > GAP
+        if missing > LOSS * (recorded + missing) + SLACK:
+            raise AudioError(f"damaged: about {missing:.1f} of {recorded + missing:.1f} s cannot "
+                             "be decoded. Copy it again from the corpus.")
         if self.lost > LOSS * self.packets + 1:
             raise AudioError(f"damaged: {self.lost} of its {self.packets} packets cannot be "
                              "decoded. Copy it again from the corpus.")
@@ -291,7 +325,8 @@ class _Sound:
                              "infinite). Export the recording again, or leave it out.")
         beyond = self.codec.startswith("pcm_f") and self.peak > 1     # floats do not clip
         return Facts(promised, recorded, self.filled / self.rate, self.lost, self.tracks,
-                     _unfinished(self.path), 0.0 if beyond else self.full / self.values, exact)
+                     _unfinished(self.path), 0.0 if beyond else self.full / self.values, exact,
+                     missing)
 
 
 def _floats(frame):
@@ -338,19 +373,52 @@ def _header(path):
             return _Header(np.nan, "sound" if length == 0 and present else "")
         if length >= present:
             return _Header(length / max(present, 1), "")
-        file.seek(length, os.SEEK_CUR)
-        after = file.read(12)
-    if after[:4] == begins[:4] and after[8:] == begins[8:]:
-        return _Header(1.0, "another file")
-    a_chunk = any(part[:4].isascii() and part[:4].decode().isprintable()
-                  for part in (after[:8], after[1:9]) if len(part) == 8)
-    if a_chunk or present - length <= LOSS * length:
-        return _Header(1.0, "")
-    return _Header(length / present, "sound")
+        end = file.tell() + length
+        for at in (end, end + 1):                           # an odd length may be made even
+            file.seek(at)
+            after = file.read(12)
+            if after[:4] == begins[:4] and after[8:] == begins[8:]:
+                return _Header(1.0, "another file")
+            if _chunks_from(file, at, size, order):
+                return _Header(1.0, "")
+    return _Header(1.0, "") if present - length <= LOSS * length else \
+        _Header(length / present, "sound")
 
 
-def _xing_seconds(path, first, rate):
-    """Seconds by the index that MP3s of variable rate begin with; None without one."""
+def _chunks_from(file, at, size, order):
+    """Whether chunks lie one behind the other in an open file, from `at` to its end, of `size`.
+
+    Any four letters could be samples of 8 bits; their lengths do not lead to the end then.
+    """
+    while at < size - 1:                                    # an even length is not always made even
+        file.seek(at)
+        head = file.read(8)
+        if len(head) < 8 or not (head[:4].isascii() and head[:4].decode().isprintable()):
+            return False
+        if head[:4] in CUT_CHUNKS:
+            return True
+        length, = struct.unpack(f"{order}I", head[4:])
+        at += 8 + length + length % 2
+    return at <= size + 1
+
+
+def _before_tags(path):
+    """Bytes of a file before the tags behind its sound (APE, ID3v1)."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        file.seek(-min(1 << 22, size), os.SEEK_END)
+        end = file.read()
+    begin = end.find(b"APETAGEX")
+    if begin >= 0:
+        return size - len(end) + begin
+    return size - 128 * (end[-128:-125] == b"TAG")
+
+
+def _xing(path, first):
+    """Seconds and bytes by the index that MP3s of variable rate begin with; None without one.
+
+    first : packet behind it. Of the bytes, 0 where it does not tell them.
+    """
     with open(path, "rb") as file:
         file.seek(max(0, first.pos - 2000))
         before = file.read(first.pos - file.tell())
@@ -362,7 +430,10 @@ def _xing_seconds(path, first, rate):
             continue
         if name == b"VBRI" or before[begin + 7] & 1:
             frames, = struct.unpack_from(">I", before, begin + at)
-            return frames * float(first.duration * first.time_base)
+            at_bytes = begin + (10 if name == b"VBRI" else 12)
+            told = name == b"VBRI" or before[begin + 7] & 2
+            length = int.from_bytes(before[at_bytes:at_bytes + 4], "big") if told else 0
+            return frames * float(first.duration * first.time_base), length
     return None
 
 

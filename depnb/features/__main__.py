@@ -111,25 +111,30 @@ def faces(videos, a):
 
 
 def voices(recordings, a):
-    """eGeMAPS and VGGish -> (features by name, problems by name)."""
+    """eGeMAPS and VGGish -> (features by name, problems and remarks by name)."""
     remember(recordings, a)
     try:
-        return speech.extract(recordings, a.cache, a.workers, a.augmentation, weights=a.weights,
-                              silence=a.silence)[:2]
+        done, problems, _ = speech.extract(recordings, a.cache, a.workers, a.augmentation,
+                                           weights=a.weights, silence=a.silence)
     except vggish.WeightsError as error:
         raise SystemExit(str(error)) from None
+    return done, problems | speech.remarks(done)
 
 
 def interviews(a):
-    """Signals and sentences of DAIC-WOZ -> (features by session, problems by file, sessions)."""
+    """Signals and sentences of DAIC-WOZ -> (features by session, problems and remarks by file,
+    sessions).
+    """
     try:
         corpus = corpora.open("daic_woz", a.folder, a.cache)
         corpus.remember()
         sessions = daic_woz.interviews(corpus)          # errata included, as in the notebook
-        done, problems, _ = interview.extract(sessions, a.cache, a.workers, a.windows, a.step,
-                                              encoder=a.encoder)
+        done, problems, remarks = interview.extract(sessions, a.cache, a.workers, a.windows,
+                                                    a.step, encoder=a.encoder)
     except (FileNotFoundError, ModuleNotFoundError, ValueError, text.EncoderError) as error:
         raise SystemExit(str(error)) from None
+    for name, sentence in remarks.items():
+        problems[name] = f"{problems.get(name, '')} {sentence}".strip()
     return done, problems, sessions
 
 

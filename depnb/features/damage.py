@@ -235,4 +235,4 @@ def speech_parts(path, kind="noise", level=0, parts=2, seed=0):
                                 for piece in pieces])}
 
 
-speech_parts.version = 2
+speech_parts.version = 3

@@ -165,7 +165,7 @@ def odd(track):
     notes = {
         f"no face in {1 - share:.0%} of the frames; they are interpolated. "
         "Check the recording, or leave the session out.": share < 1 - FEW_MISSING,
-        f"the picture or the face jumps {jumps} times. Check that it is one person throughout.":
+        f"jumps of the picture or the face: {jumps}. Check that it is one person throughout.":
             jumps > 0,
         f"several faces in {several:.0%} of the frames; one of them is followed. "
         "Check that it is the participant's.": several > FEW_MISSING,

@@ -23,7 +23,8 @@ from depnb.features import store, vggish
 PEAK = 0.9
 QUIET = 40                  # dB below speech; less is silence
 LOUDEST_NOISE = 20          # dB below speech; what is louder is none
-HEADROOM = 12               # dB by which speech rises at moments
+HEADROOM = 6                # dB by which speech rises at moments
+BANG = 10                   # dB above speech; something louder deserves a remark
 SHORTEST_PAUSE = 0.2        # seconds; shorter gaps belong to articulation
 CLIPPED = 1e-3              # share of samples at full scale that deserves a remark
 MOST = 0.5                  # share of a recording; more of it as silence deserves a remark
@@ -106,11 +107,11 @@ def levels(samples, rate):
 def speech_level(level):
     """Level of the loudest moment, or HEADROOM above what is exceeded for longer.
 
-    That is by 0.3 s, and by 1 % of the frames that stand out of the room's noise by 20 dB. A bang
-    is over sooner: it does not make silence of all speech. (frames,) dB -> dB
+    That is by 0.3 s, and by 10 % of the frames that stand out of the room's noise by 10 dB. A bang
+    or a slammed door is over sooner: it does not make silence of speech. (frames,) dB -> dB
     """
-    standing_out = np.count_nonzero(level > np.percentile(level, 5) + 20)
-    held = np.sort(level)[-min(len(level), max(30, standing_out // 100))]
+    standing_out = np.count_nonzero(level > np.percentile(level, 5) + 10)
+    held = np.sort(level)[-min(len(level), max(30, standing_out // 10))]
     return min(level.max(), held + HEADROOM)
 
 
@@ -255,8 +256,8 @@ def recordings(paths, augmentation, seed, mono, target_rate, normalise, silence,
     list, for each path the error that bars it or its arrays
         egemaps (versions, 88); vggish (versions, 128), mean embedding, or log-mel statistics if
         network is None; vggish_pca (versions, 128), mean of post-processed embeddings, if pca is a
-        file; seconds (2,), as recorded and as used; reading (7,), `sound.Facts`; floor, of noise
-        in dB below speech, see `noise_floor`.
+        file; seconds (2,), as recorded and as used; reading (9,), `sound.Facts`; floor, of noise
+        in dB below speech, see `noise_floor`; loudest, moment in dB above speech.
     """
     if network:
         vggish.network(network)                          # a wrong file shows before the work starts
@@ -264,7 +265,8 @@ def recordings(paths, augmentation, seed, mono, target_rate, normalise, silence,
     for i, path in enumerate(paths):
         try:
             samples, rate, facts = heard(path, "mean" if mono else "first", target_rate)
-            floor = noise_floor(levels(samples, rate))
+            level = levels(samples, rate)
+            floor, loudest = noise_floor(level), level.max() - speech_level(level)
             steps = _steps(samples, rate, mono, 0, normalise, silence)
             del samples                                  # in memory lies one step, and the next
             (_, (samples, _)), = collections.deque(steps, maxlen=1)
@@ -274,7 +276,8 @@ def recordings(paths, augmentation, seed, mono, target_rate, normalise, silence,
             del samples
             described = {"egemaps": np.stack([egemaps(v, rate) for v in made.values()]),
                          "seconds": np.array([facts.recorded, used]),
-                         "reading": np.array(facts, float), "floor": floor}
+                         "reading": np.array(facts, float), "floor": floor,
+                         "loudest": loudest}
             examples = [vggish.examples(v, rate) for v in made.values()]
             if network:
                 log_mel[i] = examples
@@ -290,7 +293,7 @@ def recordings(paths, augmentation, seed, mono, target_rate, normalise, silence,
     return results
 
 
-recordings.version, recordings.batch = 3, 8
+recordings.version, recordings.batch = 4, 8
 
 
 def _embed(log_mel, results, network, pca):
@@ -375,6 +378,9 @@ def _remarks(arrays):
     if used < (1 - MOST) * recorded:
         yield (f"{1 - used / recorded:.0%} of it count as silence and are left out. "
                "Listen to it; a run with silence keep would use all.")
+    if arrays["loudest"] > BANG:
+        yield (f"its loudest moment lies {arrays['loudest']:.0f} dB above speech (a bang, or "
+               "another's voice); by it the recording is normalised. Listen to it, and cut it out.")
     if arrays["floor"] > -QUIET:
         yield (f"its quietest moments lie less than {QUIET} dB below speech (a loud room, or no "
                "pause); what counts as a pause is less sure.")

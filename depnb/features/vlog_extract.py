@@ -58,7 +58,7 @@ def acoustic(path):
 
     Returns
     -------
-    {"acoustic": (T, 25) float32, "reading": (7,), `sound.Facts`}
+    {"acoustic": (T, 25) float32, "reading": (9,), `sound.Facts`}
 
     Raises
     ------
@@ -73,7 +73,7 @@ def acoustic(path):
     return {"acoustic": means.astype(np.float32), "reading": np.array(facts, float)}
 
 
-acoustic.version = 3
+acoustic.version = 4
 
 
 def logmel(path, network=None, pca=None):
@@ -90,7 +90,7 @@ def logmel(path, network=None, pca=None):
 
     Returns
     -------
-    {"acoustic": (T, 128) float32, "reading": (7,), `sound.Facts`}
+    {"acoustic": (T, 128) float32, "reading": (9,), `sound.Facts`}
 
     Raises
     ------
@@ -113,7 +113,7 @@ def logmel(path, network=None, pca=None):
     return {"acoustic": rows, "reading": np.array(facts, float)}
 
 
-logmel.version = 3
+logmel.version = 4
 
 
 def visual(path, fps=None):

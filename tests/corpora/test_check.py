@@ -109,6 +109,24 @@ class TestFaults:
         assert ("  6: audio: truncated: the file breaks off. Copy it again from the corpus."
                 in lines)
 
+    def test_a_header_that_tells_half_of_the_sound_and_two_files_in_one(self, voices, licensed,
+                                                                        looked):
+        root = licensed(voices)
+        paths = sorted(root.rglob("*.wav"))
+        for path in paths[:6]:
+            content = bytearray(path.read_bytes())
+            half = int.from_bytes(content[40:44], "little") // 4 * 2
+            content[40:44] = half.to_bytes(4, "little")
+            path.write_bytes(content)
+        for path in paths[-6:]:
+            path.write_bytes(2 * path.read_bytes())
+        status, lines = looked("speech_folder", root)
+        assert status == 1
+        assert ("  6: recording: its header tells …% of the sound that the file holds; all is "
+                "used. Check that it is one recording.") in lines
+        assert ("  6: recording: a second file begins within it; expected one recording. Split it, "
+                "or export it again.") in lines
+
     def test_a_task_that_is_missing(self, tree, licensed, looked):
         root = licensed(tree)
         for video in root.rglob("*_Freeform_video.mp4"):

@@ -36,10 +36,23 @@ def test_what_lies_behind_the_last_part_is_no_fault(name, made, tmp_path):
         assert containers.ends_early(tmp_path / name) is False
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_second_file_within_is_refused(name, made, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(made[name])
+    assert not containers.joined(path)
+    path.write_bytes(made[name] * 2)
+    assert containers.joined(path)
+    assert readers.glance(path).startswith("a second file begins within it; expected one video")
+    with pytest.raises(readers.VideoError, match="a second file begins within it"):
+        list(readers.read_frames(path))
+
+
 def test_other_files_tell_nothing(tmp_path):
     for content in (b"", b"RIFF", b"text, and no video", b"RIFF\x10\0\0\0WAVE"):
         (tmp_path / "v.mp4").write_bytes(content)
         assert containers.ends_early(tmp_path / "v.mp4") is None
+        assert containers.joined(tmp_path / "v.mp4") is False
 
 
 def test_frames_outside_an_edit_list_are_not_counted(made, tmp_path):

@@ -75,6 +75,32 @@ class TestWav:
         path.write_bytes(2 * path.read_bytes())
         with pytest.raises(sound.AudioError, match=r"a second file begins within it, after 3\.0 s"):
             sound.heard(path)
+        assert readers.glance(path).startswith("a second file begins within it; expected one")
+
+    @pytest.mark.parametrize("subtype", ["PCM_U8", "ULAW", "ALAW", "PCM_16"])
+    def test_sound_that_reads_as_letters_is_no_chunk(self, subtype, voice, tmp_path):
+        path = tmp_path / "a.wav"
+        soundfile.write(path, voice / np.abs(voice).max(), RATE, subtype=subtype)
+        content = path.read_bytes()
+        begin, size = content.rindex(b"data", 0, 100) + 8, soundfile.SoundFile(path).frames
+        per_sample = (len(content) - begin) // size
+        for length in range(size // 2, size // 2 + 400, 4):
+            path.write_bytes(content[:begin - 4] + struct.pack("<I", per_sample * length)
+                             + content[begin:])
+            assert sound.header_remark(path).startswith("its header tells 5"), length
+        assert len(sound.heard(path)[0]) >= len(voice)
+
+    @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24"])
+    @pytest.mark.parametrize("after", [
+        [], [b"abcd\x03\0\0\0xyz\0" + b"more\x90\x01\0\0" + bytes(400)],
+        [b"abcd\x91\x01\0\0" + bytes(401)], [b"LIST\xff\0\1\0INFO" + bytes(900)]])
+    def test_chunks_behind_the_sound_are_no_sound(self, subtype, after, voice, tmp_path):
+        odd = voice[:4001]                                  # of 8 bits and 24: an odd length
+        soundfile.write(tmp_path / "a.wav", odd, RATE, subtype=subtype)
+        content = (tmp_path / "a.wav").read_bytes()
+        (tmp_path / "a.wav").write_bytes(content + b"".join(after))
+        assert sound.header_remark(tmp_path / "a.wav") == ""
+        assert len(sound.heard(tmp_path / "a.wav")[0]) == len(odd)
 
     @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
     def test_every_sample_format_is_read_as_soundfile_does(self, subtype, voice, tmp_path):
@@ -144,6 +170,41 @@ class TestOthers:
         encode(tmp_path / f"a.{suffix}", np.tile(voice, 5), 16000, **options)
         with pytest.raises(sound.AudioError, match="truncated"):
             sound.heard(halved(tmp_path / f"a.{suffix}"))
+
+    @pytest.mark.parametrize("suffix", ["m4a", "webm"])
+    def test_two_containers_in_one_are_refused(self, suffix, voice, tmp_path):
+        path = tmp_path / f"a.{suffix}"
+        encode(path, voice, 16000)
+        path.write_bytes(2 * path.read_bytes())
+        with pytest.raises(sound.AudioError, match="a second file begins within it; expected one"):
+            sound.heard(path)
+        assert readers.glance(path, heard=True).startswith("a second file begins within it; expect")
+
+    @pytest.mark.parametrize("suffix", ["mp3", "aac"])
+    @pytest.mark.parametrize("hole", [bytes, lambda n: np.random.default_rng(0).bytes(n)])
+    def test_a_hole_in_a_stream_without_times_is_refused_or_told_in_seconds(self, suffix, hole,
+                                                                            voice, tmp_path):
+        path = tmp_path / f"a.{suffix}"
+        encode(path, np.tile(voice, 10), 16000, **{"write_xing": "0"} if suffix == "mp3" else {})
+        content = path.read_bytes()
+        for share, seconds in ((0.2, 6.0), (0.012, 0.36)):
+            middle, lost = len(content) // 2, int(share * len(content))
+            path.write_bytes(content[:middle] + hole(lost) + content[middle + lost:])
+            if share == 0.2:
+                with pytest.raises(sound.AudioError, match=r"damaged: about [56]\.\d of (29|30)\."):
+                    sound.heard(path)
+            else:
+                facts = sound.heard(path)[2]
+                assert facts.missing == pytest.approx(seconds, abs=0.2)
+                assert facts.remarks()[0].startswith(
+                    f"its packets that cannot be decoded are left out: {facts.lost}, about 0.")
+        path.write_bytes(content + b"APETAGEX" + bytes(len(content) // 4))
+        assert sound.heard(path)[2].missing == 0
+
+    def test_half_an_mp3_with_an_index_is_refused_at_a_glance(self, voice, tmp_path):
+        encode(tmp_path / "a.mp3", np.tile(voice, 5), 16000)
+        assert readers.glance(tmp_path / "a.mp3") == ""
+        assert readers.glance(halved(tmp_path / "a.mp3")).startswith("truncated: the file breaks")
 
     def test_the_sound_of_a_video_lies_where_the_video_has_it(self, voice, tmp_path):
         with av.open(str(tmp_path / "a.mkv"), "w") as container:

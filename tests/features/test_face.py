@@ -134,7 +134,7 @@ class TestWhatIsTold:
         assert abs(tracked["jumps"] - [10, 20]).max() <= 1          # FaceMesh is a frame late
         crops = {"v": {"crops": np.zeros((30, 4, 4, 3))}}
         assert face.remarks(crops, {"v": tracked}, 10)["v"] == (
-            "the picture or the face jumps 2 times. Check that it is one person throughout.")
+            "jumps of the picture or the face: 2. Check that it is one person throughout.")
 
     def test_several_people_are_remarked(self, tmp_path):
         frames = [np.hstack([person(4)[0], person(6)[0]])] * 12

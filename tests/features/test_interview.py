@@ -3,6 +3,8 @@ a file can have.
 """
 
 import io
+import re
+import shutil
 import subprocess
 import sys
 
@@ -526,6 +528,20 @@ def test_the_command_fills_the_cache(interviews, tmp_path, monkeypatch, capsys):
     command.main()
     assert "14 of 14 interviews in the cache." in capsys.readouterr().out
     assert len(list((tmp_path / "cache/signals").iterdir())) == 14
+
+
+def test_the_command_lists_what_is_odd_about_interviews(interviews, tmp_path, monkeypatch, capsys):
+    root = shutil.copytree(interviews, tmp_path / "corpus")
+    audio = sorted(root.rglob("*_AUDIO.wav"))[0]
+    content = bytearray(audio.read_bytes())
+    content[40:44] = (int.from_bytes(content[40:44], "little") // 4 * 2).to_bytes(4, "little")
+    audio.write_bytes(content)
+    monkeypatch.setattr(sys, "argv", ["x", str(root), "--modality", "interview", "--step", "6",
+                                      "--workers", "1", "--cache", str(tmp_path / "cache")])
+    command.main()
+    assert "fewer than five: its header tells … s, the file holds" in capsys.readouterr().out
+    assert re.search(r"(?m)^\S+/audio\tits header tells [\d.]+ s, the file holds",
+                     (tmp_path / "cache/private.log").read_text())
 
 
 def test_sessions_of_the_simulator_come_through_whole(interviews, cache):

@@ -13,7 +13,7 @@ import soundfile
 from depnb.features import __main__ as command
 from depnb.features import speech, vggish
 from tests.features.test_vggish import fresh, weights  # noqa: F401, fixtures
-from tests.paths import GOLDEN
+from tests.paths import GOLDEN, MEDIA
 
 RATE = 16000
 PLAIN = {"workers": 1, "weights": "none"}
@@ -372,6 +372,22 @@ def test_the_command_fills_the_cache(files, tmp_path, monkeypatch, capsys):
     assert len(features) == 3
 
 
+def test_the_command_lists_what_is_odd_about_recordings(voice, tmp_path, monkeypatch, capsys):
+    long = np.tile(voice, 3)
+    for i in range(5):
+        path = tmp_path / f"half{i}.wav"
+        soundfile.write(path, (1 - i / 10) * long, RATE)
+        content = bytearray(path.read_bytes())
+        content[40:44] = len(long).to_bytes(4, "little")    # half of its bytes
+        path.write_bytes(content)
+    monkeypatch.setattr(sys, "argv", ["features", str(tmp_path), "--cache", str(tmp_path / "cache"),
+                                      "--workers", "1", "--weights", "none"])
+    command.main()
+    told = capsys.readouterr().out
+    assert "5 of 5 recordings in the cache." in told
+    assert "5: its header tells … s, the file holds … s; all is used." in told
+
+
 @pytest.mark.parametrize("room", [0.0, 1e-4])
 @pytest.mark.parametrize("seconds", [1, 3])
 def test_a_word_in_two_minutes_of_silence_is_what_is_kept(room, seconds):
@@ -390,3 +406,28 @@ def test_a_bang_does_not_make_silence_of_speech(voice):
     assert used > len(quiet) - pauses - 0.3 * RATE
 
 
+@pytest.mark.parametrize(("seconds", "decay", "times"), [(0.3, 0, 1), (0.5, 0, 1), (0.1, 0, 4),
+                                                         (1.5, 0.15, 1)])
+@pytest.mark.parametrize("level", [-20, -24, -30])
+def test_bangs_and_a_slammed_door_take_no_speech_and_are_told(seconds, decay, times, level, voice,
+                                                              tmp_path):
+    rng, time = np.random.default_rng(0), np.arange(int(seconds * RATE)) / RATE
+    bang = rng.uniform(-1, 1, len(time)) * (np.exp(-time / decay) if decay else 1)
+    quiet = np.tile(10 ** (level / 20) * voice / np.abs(voice).max(), 10)
+    banged = np.r_[np.tile(np.r_[quiet[:RATE], bang], times), quiet].astype(np.float32)
+    alone, used = (len(speech.without_silence(s, RATE)) / RATE for s in (quiet, banged))
+    assert used > 0.98 * alone
+    for name, samples in {"quiet": quiet, "banged": banged}.items():
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE)
+    features, _, _ = speech.extract({n: tmp_path / f"{n}.wav" for n in ("quiet", "banged")},
+                                    tmp_path / "cache", **PLAIN)
+    told = speech.remarks(features)
+    assert "bang" not in told.get("quiet", "")
+    assert re.search(r"its loudest moment lies \d\d dB above speech \(a bang", told["banged"])
+
+
+@pytest.mark.parametrize("number", ["0870", "0880", "0930"])
+def test_of_people_who_speak_nothing_is_a_bang(number):
+    path = MEDIA / f"sense_and_sensibility_01_austen_{number}.flac"
+    level = speech.levels(*speech.read_audio(path))
+    assert level.max() - speech.speech_level(level) < 1
