@@ -75,7 +75,8 @@ def range_of(described):
         with warnings.catch_warnings():             # a column of which a fold knows nothing
             warnings.simplefilter("ignore", RuntimeWarning)
             shares = [beyond(numbers[others], *spread(numbers[some])).max()
-                      for some, others in GroupKFold(folds).split(numbers, groups=people)]
+                      for some, others in GroupKFold(folds).split(
+                          numbers, groups=pd.factorize(people)[0])]      # by order, not by name
             mean, sd = spread(numbers)
         groups[name] = {"mean": mean.tolist(), "sd": sd.tolist(),
                         "limit": max(ALWAYS, float(np.ceil(40 * np.nanmax(shares)) / 20))}
