@@ -402,7 +402,7 @@ class TestRecordingsAndRest:
     @pytest.mark.parametrize(("name", "sentence"), [
         ("", "input '': no such file or folder. Give a file ending in .wav"),
         ("nowhere", "no such file or folder"),
-        ("text", ", .webm) there, but 1 of other kinds. Convert them."),
+        ("text", ", .webm there, but 1 of other kinds. Convert them."),
         ("empty", "there. Give one, or a folder.")])
     def test_nothing_to_predict_is_said(self, folder, models, name, sentence):
         (folder / "empty").mkdir()
