@@ -135,7 +135,8 @@ class TestFaulty:
         shutil.rmtree(root / "voices_1")
         error = error_of(execute(tmp_path, fails=True,
                                  **base_parameters | {"data_root": str(root)}))
-        assert "no usable recording of class 1: none lies in a folder whose name ends in _1" in error
+        assert ("no usable recording of class 1: none lies in a folder whose name ends in _1"
+                in error)
 
     @pytest.mark.slow       # small: that of STA-DRN's chapter, and tests/runs/test_loop.py
     def test_a_checkpoint_of_other_widths(self, heard, base_parameters, tmp_path):
