@@ -436,7 +436,7 @@ class TestReleasedCorpus:
 
     @pytest.mark.parametrize(("seconds", "shift"), [(60, 34.319917), (20, 0)])
     def test_no_time_is_moved_beyond_the_recording(self, real, seconds, shift):
-        soundfile.write(real / "318_P/318_AUDIO.wav", np.zeros(8000 * seconds), 8000)
+        soundfile.write(real / "318_P/318_AUDIO.wav", np.tile([0.1, -0.1], 4000 * seconds), 8000)
         corpus = licensed(real)
         train = corpus.sessions[corpus.sessions["split"] == "train"]
         (session,) = train.loc[train["score"] == 9, "session"]

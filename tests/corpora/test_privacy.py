@@ -125,7 +125,7 @@ class TestMarker:
         del told["files"]
         (copy / privacy.MARKER).write_text(json.dumps(told))
         (copy / "mine.txt").write_text("kept")
-        simulate("speech_folder", copy, participants=16, seconds=4, workers=1)
+        simulate("speech_folder", copy, participants=16, seconds=5, workers=1)
         assert ("voices was written before SIMULATED.json vouched for every "
                 "file" in capsys.readouterr().out)
         assert (copy.with_name("voices.replaced-1") / "mine.txt").read_text() == "kept"
