@@ -47,6 +47,16 @@ class VideoError(ValueError):
     """A video that cannot be used; the message says what was expected and what to do."""
 
 
+def accompanied(paths):
+    """Which of these are videos beside which, among these, a sound file of their name lies: set.
+
+    Such a file, not the video, tells what is heard.
+    """
+    sounds = {path.with_suffix("") for path in paths if path.suffix.lower() in AUDIO}
+    return {path for path in paths
+            if path.suffix.lower() in VIDEOS and path.with_suffix("") in sounds}
+
+
 def read_frames(path, step=1):
     """Every `step`-th frame of a video file, or of a folder of images in order of their numbers.
 

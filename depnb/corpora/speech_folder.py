@@ -20,6 +20,7 @@ from depnb.corpora.readers import (
     AUDIO,
     UNTOLD,
     VIDEOS,
+    accompanied,
     number,
     plain,
     read_columns,
@@ -143,12 +144,12 @@ def _find(root):
     """All recordings in class folders -> recording -> (path, label); problems."""
     recordings, problems = {}, []
     paths = [path for path in below(root) if path.is_file()]
-    sounds = {path.with_suffix("") for path in paths if path.suffix.lower() in AUDIO}
+    besides = accompanied(paths)
     for path in paths:
         parts, kind = path.relative_to(root).parts, path.suffix.lower()
         file, folder = "/".join(parts), parts[0] if len(parts) > 1 else ""
         label = re.fullmatch(r".*_([01])\s*", folder)
-        if kind in VIDEOS and path.with_suffix("") in sounds:
+        if path in besides:
             problems.append((file, path, "is passed over: a sound file of its name lies beside it. "
                                          "Remove one of them."))
         elif kind in (*AUDIO, *VIDEOS) and label:

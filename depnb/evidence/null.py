@@ -43,13 +43,17 @@ def shuffled(people, repetition):
     return people.assign(**{c: people[c].to_numpy()[order] for c in columns})
 
 
+def part_of(people, repetition):
+    """train, validation or test of every participant, as of `cohort.parts`."""
+    return cohort.parts(people, cohort.cohort_folds(people, 3, repetition), 0, repetition)
+
+
 def split_of(table, people, shared, repetition):
     """train, validation or test of every unit.
 
     Whole participants, or (shared) units of everyone on all sides.
     """
-    fold = cohort.cohort_folds(people, 3, repetition)
-    part = cohort.parts(people, fold, 0, repetition)
+    part = part_of(people, repetition)
     by_person = part.reindex(table["participant"]).to_numpy(object)
     if not shared:
         return by_person
@@ -127,7 +131,7 @@ def alarm(y, scores, level=0.95):
 def held_out(people, repetition):
     """How many cases and controls are tested in a repetition."""
     own = shuffled(people, repetition)
-    test = own[cohort.parts(own, cohort.cohort_folds(own, 3, repetition), 0, repetition) == "test"]
+    test = own[part_of(own, repetition) == "test"]
     return int(test["label"].sum()), int((test["label"] == 0).sum())
 
 

@@ -61,8 +61,7 @@ def auc_table(predictions, seed=0, resamples=2000, level=0.95):
     rows = []
     for model, s in of_models(predictions).items():
         auc, low, high = over_people(s.auc, s.y, None, seed, resamples, level)
-        if low == high:
-            low, high = intervals.separated(float(auc), s.y.sum(), (~s.y).sum(), level)
+        low, high = uncollapsed(auc, low, high, s.y, level)
         by_seed = roc_auc(s.y, s.ranks)
         rows.append({"model": model, "participants": len(s.y), "cases": int(s.y.sum()),
                      "seeds": len(s.seeds), "auc": float(auc), "low": float(low),
@@ -265,7 +264,11 @@ def by_group(predictions, groups, seed=0, resamples=1000, level=0.95):
 
             value, low, high = over_people(with_gaps, s.y, strata, seed, resamples, level)
             if measured is auc:
-                low, high = uncollapsed(value, low, high, [*inside.values()], s.y, level)
+                for g, group in enumerate(inside.values()):
+                    low[0, g], high[0, g] = uncollapsed(value[0, g], low[0, g], high[0, g],
+                                                        s.y[group], level)
+                gaps = (low[0] == high[0]) & (np.arange(len(low[0])) >= len(inside))
+                low[0, gaps] = high[0, gaps] = np.nan
             rows += [{"model": model, "group": name, "participants": int(group.sum()),
                       "cases": int((group & s.y).sum()), "measure": measure, "value": value[m, g],
                       "low": low[m, g], "high": high[m, g]}
@@ -274,19 +277,15 @@ def by_group(predictions, groups, seed=0, resamples=1000, level=0.95):
     return pd.DataFrame(rows)
 
 
-def uncollapsed(value, low, high, groups, y, level):
-    """Ends of AUCs of groups, and of differences behind them, where no draw differs.
+def uncollapsed(auc, low, high, y, level=0.95):
+    """Interval of an AUC of participants y (n,) bool: where no draw differs, that of `separated`.
 
-    Parameters
-    ----------
-    value, low, high : (1, AUCs and differences)
-    groups : list of (n,) bool, whose AUCs come first
-    y : (n,) bool
+    Returns
+    -------
+    low, high
     """
-    for i in np.flatnonzero(low[0] == high[0]):
-        low[0, i], high[0, i] = (np.nan, np.nan) if i >= len(groups) else intervals.separated(
-            float(value[0, i]), (groups[i] & y).sum(), (groups[i] & ~y).sum(), level)
-    return low, high
+    return (low, high) if low != high else intervals.separated(float(auc), y.sum(), (~y).sum(),
+                                                              level)
 
 
 def members(model, s, groups):
@@ -350,9 +349,7 @@ def dose_response(table, seed=0, resamples=2000, level=0.95):
                 return np.stack([auc, auc - least.auc(weight)])
 
             value, low, high = over_people(with_change, s.y, None, seed, resamples, level)
-            if low[0] == high[0]:
-                low[0], high[0] = intervals.separated(float(value[0]), s.y.sum(), (~s.y).sum(),
-                                                      level)
+            low[0], high[0] = uncollapsed(value[0], low[0], high[0], s.y, level)
             if low[1] == high[1] and (s.ranks != least.ranks).any():
                 low[1] = high[1] = np.nan
             rows.append({"model": model, "kind": kind, "dose": dose, "auc": value[0],

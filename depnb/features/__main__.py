@@ -16,7 +16,7 @@ from pathlib import Path
 
 from depnb import corpora
 from depnb.corpora import daic_woz, privacy
-from depnb.corpora.readers import AUDIO, OTHER_MEDIA, VIDEOS
+from depnb.corpora.readers import AUDIO, OTHER_MEDIA, VIDEOS, accompanied
 from depnb.features import face, interview, speech, text, vggish
 from depnb.files import below, hashes_of, passed_over
 
@@ -64,9 +64,9 @@ def main():
     elif a.modality == "video" or (a.modality == "auto" and (videos or not recordings)):
         done, problems, files, what = *faces(videos, a), videos, "videos"
     else:
-        stems = {path.with_suffix("") for path in recordings.values()}
+        besides = accompanied([*recordings.values(), *videos.values()])
         recordings |= {name: path for name, path in videos.items()         # for their sound
-                       if path.with_suffix("") not in stems}
+                       if path not in besides}
         done, problems, files, what = *voices(recordings, a), recordings, "recordings"
     problems |= passed_over(a.folder) | (drawings if what == "videos" else {})
     print(f"{len(done)} of {len(files)} {what} in the cache.")

@@ -10,7 +10,7 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from pydantic import Field, field_validator
 
-from depnb.corpora.readers import AUDIO, VIDEOS
+from depnb.corpora.readers import AUDIO, VIDEOS, accompanied
 from depnb.corpora.speech_folder import split_by_file
 from depnb.features import damage, importance, speech, store
 from depnb.files import located
@@ -328,9 +328,9 @@ class Paper(paper.Binary):
 
     def recordings_in(self, source):
         """Sound files, and videos that have none of their name beside them, for their sound."""
-        return {name: path for name, path in super().recordings_in(source).items()
-                if source.is_file() or path.suffix.lower() in AUDIO
-                or paper.sound_beside(path) == path}
+        files = super().recordings_in(source)
+        besides = accompanied(files.values())
+        return {name: path for name, path in files.items() if path not in besides}
 
     def sounds(self, files):
         videos = sum(path.suffix.lower() in VIDEOS for path in files.values())
